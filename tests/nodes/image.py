@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Node images, bootstrapped from the distribution's packages and kept by the hash of their recipe.
+
+A node gets its packages as this machine does: the recipe takes over the machine's archive, proxy and date-check settings for apt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import docker
+from docker.errors import ImageNotFound
+
+from .errors import NodesError
+from .host import find_program, need_program, privileged, say
+
+REPOSITORY = "everynode-node"
+SUITES = ("trixie", "bookworm")
+# Package lists are part of the image and go stale: a version that they name may leave the archive.
+OLDEST = timedelta(days=7)
+
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "iproute2",
+    "procps",
+)
+# Settings of the machine's apt that a node must share to reach the same packages.
+SHARED_APT_SETTINGS = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+
+# Runs on the host with the new system's root folder as $1. Three accounts take the cluster's key: root, one with sudo, one without.
+SET_UP = r"""
+set -eu
+root="$1"
+chroot "$root" useradd --create-home --shell /bin/bash admin
+chroot "$root" useradd --create-home --shell /bin/bash guest
+echo 'admin ALL=(ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/admin"
+chmod 0440 "$root/etc/sudoers.d/admin"
+printf '%s\n' 'AuthorizedKeysFile /etc/ssh/authorized_keys' 'UseDNS no' 'MaxStartups 200' 'MaxSessions 200' \
+    'PasswordAuthentication no' > "$root/etc/ssh/sshd_config.d/node.conf"
+mkdir -p "$root/var/log/journal"
+: > "$root/etc/machine-id"
+rm -f "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
+# What has nothing to do in a container.
+for unit in console-getty.service getty.target systemd-firstboot.service systemd-udevd.service systemd-hwdb-update.service \
+    systemd-sysctl.service sys-kernel-debug.mount sys-kernel-config.mount dev-mqueue.mount dev-hugepages.mount \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+"""
+
+DOCKERFILE_CHANGES = [
+    "ENV container=docker",
+    # systemd 256 and newer refuse a machine that still runs cgroup v1 without this.
+    "ENV SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
+    # A container engine inside a node cannot put its overlay on the node's own.
+    'VOLUME ["/var/lib/docker", "/var/lib/containers"]',
+    'CMD ["/lib/systemd/systemd"]',
+]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what is in an image."""
+
+    suite: str
+    sources: tuple[str, ...]
+    apt_settings: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        parts = [self.suite, *self.sources, *self.apt_settings, *PACKAGES, SET_UP, *DOCKERFILE_CHANGES]
+        return f"{REPOSITORY}:{self.suite}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
+
+
+def ensure_image(client: docker.DockerClient, suite: str) -> str:
+    """The name of this suite's image; built if there is none of this recipe, or only one that is too old."""
+    if suite not in SUITES:
+        raise NodesError(f"no such suite: {suite} (there are {', '.join(SUITES)})")
+    recipe = Recipe(suite, package_sources(suite), apt_settings())
+    if not _is_fresh(client, recipe.tag):
+        say(f"Building the node image for {suite} from the distribution's packages (once a week, about half a minute)")
+        _build(client, recipe)
+        _forget_older(client, recipe)
+    return recipe.tag
+
+
+def package_sources(suite: str) -> tuple[str, ...]:
+    """This machine's Debian archives, as one-line sources for a suite; empty (the bootstrap's own default) where the machine names none."""
+    if find_program("apt-get") is None:
+        return ()
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    sources = []
+    for line in dict.fromkeys(listed.splitlines()):
+        origin, _, rest = line.partition(" ")
+        label, _, uri = rest.partition(" ")
+        if origin == "Debian" and label == "Debian":
+            sources += [f"deb {uri} {suite} main", f"deb {uri} {suite}-updates main"]
+        elif origin == "Debian" and label == "Debian-Security":
+            sources.append(f"deb {uri} {suite}-security main")
+    return tuple(sources)
+
+
+def apt_settings() -> tuple[str, ...]:
+    if find_program("apt-config") is None:
+        return ()
+    dumped = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
+    return tuple(line for line in dumped.splitlines() if line.startswith(SHARED_APT_SETTINGS))
+
+
+def _is_fresh(client: docker.DockerClient, tag: str) -> bool:
+    try:
+        image = client.images.get(tag)
+    except ImageNotFound:
+        return False
+    # The engine gives nanoseconds, which datetime cannot read: seconds are enough.
+    created = datetime.fromisoformat(image.attrs["Created"][:19]).replace(tzinfo=timezone.utc)
+    return datetime.now(timezone.utc) - created < OLDEST
+
+
+def _build(client: docker.DockerClient, recipe: Recipe) -> None:
+    mmdebstrap = need_program("mmdebstrap", ["mmdebstrap", "debian-archive-keyring"])
+    with tempfile.TemporaryDirectory(prefix="everynode-image-", dir="/var/tmp") as folder:
+        script = Path(folder, "set-up.sh")
+        script.write_text(SET_UP, encoding="utf-8")
+        archive = Path(folder, "root.tar")
+        command = [mmdebstrap, "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        command += ["--skip=cleanup/apt/lists", f"--customize-hook=sh {script} \"$1\""]
+        for setting in (*recipe.apt_settings, 'APT::Install-Recommends "false";', 'Acquire::Languages "none";'):
+            command.append(f"--aptopt={setting}")
+        for kind in ("man", "doc", "locale", "info", "lintian"):
+            command.append(f"--dpkgopt=path-exclude=/usr/share/{kind}/*")
+        command += [recipe.suite, str(archive), *recipe.sources]
+        # Where the user is not root the tool runs in a user namespace of its own only on some machines; sudo works on all.
+        built = subprocess.run(privileged(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if built.returncode != 0:
+            raise NodesError(f"the node image for {recipe.suite} could not be built:\n{built.stderr.strip()}")
+        repository, _, tag = recipe.tag.partition(":")
+        client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=DOCKERFILE_CHANGES)
+        subprocess.run(privileged(["rm", "-f", str(archive)]), check=False)
+
+
+def _forget_older(client: docker.DockerClient, recipe: Recipe) -> None:
+    """Images of this suite by former recipes take room for nothing; one that a node still uses stays until the next build."""
+    for image in client.images.list(REPOSITORY):
+        for tag in image.tags:
+            if tag.startswith(f"{REPOSITORY}:{recipe.suite}-") and tag != recipe.tag:
+                client.api.remove_image(tag, force=True, noprune=False)

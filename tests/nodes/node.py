@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One throwaway node: a container that boots systemd and is reached over SSH on a loopback port."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+from .errors import NodesError
+
+BOOT_SECONDS = 90
+
+# No --privileged: where the machine itself lacks a capability the engine refuses it. These are what systemd, unit sandboxing and
+# a container engine inside the node need.
+CAPABILITIES = [
+    "SYS_ADMIN",
+    "NET_ADMIN",
+    "SYS_PTRACE",
+    "SYS_CHROOT",
+    "MKNOD",
+    "SYS_NICE",
+    "NET_RAW",
+    "AUDIT_WRITE",
+]
+SECURITY = ["seccomp=unconfined", "apparmor=unconfined"]
+
+CLUSTER_LABEL = "everynode.cluster"
+NODE_LABEL = "everynode.node"
+SUITE_LABEL = "everynode.suite"
+PORT_LABEL = "everynode.port"
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    name: str
+    suite: str = "trixie"
+
+
+class Node:
+    """A started node. `port` is its SSH port on 127.0.0.1, `address` its own address on the containers' network."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.name: str = container.labels[NODE_LABEL]
+        self.suite: str = container.labels[SUITE_LABEL]
+        self.port = int(container.labels[PORT_LABEL])
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}, {self.suite}, 127.0.0.1:{self.port})"
+
+    @property
+    def container(self) -> str:
+        """The name of the container, for `docker exec` and the like by hand."""
+        return str(self._container.name)
+
+    @property
+    def state(self) -> str:
+        """What the engine calls it: running, exited, paused, ..."""
+        self._container.reload()
+        return str(self._container.status)
+
+    @property
+    def address(self) -> str:
+        """Its address on the containers' network, reachable from this machine; the engine may give another one after a restart."""
+        self._container.reload()
+        return str(self._container.attrs["NetworkSettings"]["IPAddress"])
+
+    def run(self, command: str, *, check: bool = True, user: str = "root") -> subprocess.CompletedProcess[str]:
+        """Runs a shell command in the node through the engine, so that it also works when the node's sshd does not."""
+        done = self._container.exec_run(["sh", "-c", command], demux=True, user=user)
+        out, err = ((part or b"").decode(errors="replace") for part in done.output)
+        if check and done.exit_code != 0:
+            raise NodesError(f"{self.name}: `{command}` ended with {done.exit_code}:\n{out}{err}")
+        return subprocess.CompletedProcess(command, done.exit_code, out, err)
+
+    def read(self, path: str) -> str:
+        """A file of the node."""
+        return self.run(f"cat '{path}'").stdout
+
+    def write(self, path: str, content: str, *, mode: int = 0o644) -> None:
+        """Puts a file of root's into an existing folder of the node."""
+        folder, _, name = path.rpartition("/")
+        self._container.put_archive(folder or "/", _archive(name, content.encode(), mode))
+
+    def start(self) -> None:
+        self._container.start()
+
+    def wait(self) -> None:
+        """Waits until the node has booted and its sshd answers."""
+        try:
+            _wait_until(lambda: _ssh_answers(self.port), BOOT_SECONDS)
+        except TimeoutError:
+            raise NodesError(f"{self.name} did not boot within {BOOT_SECONDS} s:\n{self._last_words()}") from None
+        state = self.run("systemctl is-system-running --wait", check=False).stdout.strip()
+        if state != "running":
+            failed = self.run("systemctl --failed --no-legend --plain", check=False).stdout.strip()
+            raise NodesError(f"{self.name} has booted, but systemd says {state or 'nothing'}: {failed}")
+
+    def _last_words(self) -> str:
+        return self._container.logs(tail=20).decode(errors="replace").strip() or f"the container is {self.state}"
+
+    def reboot(self) -> None:
+        """Stops and boots the node again. As on a real machine /run and /tmp are empty afterwards; the port stays."""
+        self._container.restart(timeout=20)
+        self.wait()
+
+    def stop(self) -> None:
+        """Turns the node off: nothing answers on its port any more."""
+        self._container.stop(timeout=20)
+
+    def pause(self) -> None:
+        """Freezes the node: connections hang instead of being refused."""
+        self._container.pause()
+
+    def unpause(self) -> None:
+        self._container.unpause()
+
+    def remove(self) -> None:
+        self._container.remove(force=True, v=True)
+
+
+def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str, public_key: str) -> Node:
+    """Creates (but does not start) the container of a node, with the key that may log in."""
+    # A fixed port, and not one that the engine picks anew at every start: an inventory outlives a reboot.
+    port = _free_port()
+    host_config = client.api.create_host_config(
+        port_bindings={22: ("127.0.0.1", port)},
+        cap_add=CAPABILITIES,
+        security_opt=SECURITY,
+        device_cgroup_rules=["a *:* rwm"],
+        tmpfs={"/run": "exec,mode=755", "/run/lock": "", "/tmp": "exec,mode=1777"},
+        **_cgroup_options(client),
+    )
+    # `--security-opt systempaths=unconfined`, which only the command line knows: an engine inside the node writes to /proc/sys.
+    host_config.update(MaskedPaths=[], ReadonlyPaths=[])
+    created = client.api.create_container(
+        image,
+        name=f"everynode-{cluster}-{spec.name}",
+        hostname=spec.name,
+        labels={CLUSTER_LABEL: cluster, NODE_LABEL: spec.name, SUITE_LABEL: spec.suite, PORT_LABEL: str(port)},
+        ports=[22],
+        # systemd's own signal for an orderly shutdown.
+        stop_signal="SIGRTMIN+3",
+        host_config=host_config,
+    )
+    container = client.containers.get(created["Id"])
+    container.put_archive("/etc/ssh", _archive("authorized_keys", public_key.encode(), 0o644))
+    return Node(container)
+
+
+def _cgroup_options(client: docker.DockerClient) -> dict[str, Any]:
+    """On cgroup v2 the engine's default, a namespace of the container's own, is enough; on v1 systemd needs the host's tree."""
+    if client.info().get("CgroupVersion") == "2":
+        return {}
+    return {"cgroupns": "host", "binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
+
+
+def _archive(name: str, content: bytes, mode: int) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode, member.mtime = len(content), mode, int(time.time())
+        archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _ssh_answers(port: int) -> bool:
+    """The engine accepts connections for a node from the start: only the banner says that sshd is there."""
+    try:
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=2)) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
