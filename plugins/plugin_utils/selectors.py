@@ -46,7 +46,7 @@ def label_key_problems(key: str) -> list[str]:
 
 def label_value_problems(value: str) -> list[str]:
     """Say what is wrong with a label value (which may be empty). An empty list means it is valid."""
-    return _name_problems("a label value", value) if value else []
+    return _name_problems("the value", value) if value else []
 
 
 def _subdomain_problems(prefix: str) -> list[str]:
