@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judged entries → Kubernetes' DaemonSetStatus, and the JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .plan import DaemonSetPlan, Entry, Plan
+
+
+@dataclass(frozen=True)
+class Status:
+    """The counters of DaemonSetStatus. Nodes that were not looked at count as desired and as nothing else."""
+
+    desired: int
+    current: int
+    misscheduled: int
+    ready: int
+    available: int
+    updated: int
+
+    @property
+    def unavailable(self) -> int:
+        return self.desired - self.available
+
+    def as_kubernetes(self) -> dict[str, int]:
+        counters = {
+            "currentNumberScheduled": self.current,
+            "desiredNumberScheduled": self.desired,
+            "numberAvailable": self.available,
+            "numberMisscheduled": self.misscheduled,
+            "numberReady": self.ready,
+            "numberUnavailable": self.unavailable,
+            "updatedNumberScheduled": self.updated,
+        }
+        if not self.unavailable:
+            del counters["numberUnavailable"]  # `omitempty` in Kubernetes' API
+        return counters
+
+
+def status(daemonset: DaemonSetPlan) -> Status:
+    """Count as the DaemonSet controller does (updateDaemonSetStatus): only eligible nodes, but for the misscheduled."""
+    eligible = [entry for entry in daemonset.entries if entry.should_run]
+    return Status(
+        desired=len(eligible),
+        current=sum(entry.present for entry in eligible),
+        misscheduled=sum(entry.present and not entry.should_run for entry in daemonset.entries),
+        ready=sum(entry.ready for entry in eligible),
+        available=sum(entry.available for entry in eligible),
+        updated=sum(entry.present and entry.revision == entry.wanted for entry in eligible),
+    )
+
+
+def first_created(daemonset: DaemonSetPlan) -> Entry | None:
+    """The entry whose instance is the oldest: the DaemonSet is as old as that, for nothing else records its creation."""
+    aged = [entry for entry in daemonset.entries if entry.age is not None]
+    return max(aged, key=lambda entry: entry.age or 0.0, default=None)
+
+
+def as_items(plan: Plan) -> dict[str, Any]:
+    """``{"items": [{"metadata": …, "status": …, "nodes": […]}]}``, one item a DaemonSet, JSON-safe."""
+    return {"items": [_item(daemonset) for daemonset in plan.daemonsets]}
+
+
+def _item(daemonset: DaemonSetPlan) -> dict[str, Any]:
+    metadata = {"name": daemonset.settings.name, "namespace": daemonset.settings.namespace}
+    oldest = first_created(daemonset)
+    if oldest is not None and oldest.created is not None:
+        created = datetime.fromtimestamp(oldest.created, UTC)
+        metadata["creationTimestamp"] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "metadata": metadata,
+        "status": status(daemonset).as_kubernetes(),
+        "nodes": [_node(entry) for entry in daemonset.entries],
+    }
+
+
+def _node(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.node,
+        "eligible": entry.should_run,
+        "state": entry.state,
+        "reason": entry.reason,
+        "revision": entry.revision,
+        "updatedRevision": entry.wanted,
+        "ready": entry.ready,
+        "available": entry.available,
+        "restarts": entry.restarts,
+    }

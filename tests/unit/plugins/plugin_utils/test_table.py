@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import (
+    attention_list,
+    daemonset_table,
+    human_duration,
+)
+
+
+def entry(node, **values):
+    eligible = {"should_run": True, "should_continue": True, "ineligible": "", "wanted": "b", "state": "?"}
+    return Entry(node=node, **{**eligible, **values})
+
+
+def right(node, age):
+    return entry(node, state="up to date", present=True, revision="b", ready=True, available=True, age=age, created=1.0)
+
+
+def test_the_table_of_kubectl():
+    settings = Settings("default", "fluentd-agent", node_selector=(("zone", "a"), ("disk", "ssd")))
+    agent = DaemonSetPlan(settings, (right("a", 305.0),))
+    other = DaemonSetPlan(Settings("default", "x"), (entry("a", state="missing"),))
+    assert daemonset_table(Plan((agent, other), ())).split("\n") == [
+        "NAME            DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   NODE SELECTOR     AGE",
+        "fluentd-agent   1         1         1       1            1           disk=ssd,zone=a   5m5s",
+        "x               1         0         0       0            0           <none>            <unknown>",
+    ]
+
+
+def test_with_several_namespaces_the_namespace_comes_first():
+    one = DaemonSetPlan(Settings("default", "x"), (right("a", 3.0), right("b", 3600.0 * 24)))
+    two = DaemonSetPlan(Settings("kube-system", "x"), (right("a", 3.0),))
+    assert daemonset_table(Plan((one, two), ())).split("\n") == [
+        "NAMESPACE     NAME   DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   NODE SELECTOR   AGE",
+        "default       x      2         2         2       2            2           <none>          24h",
+        "kube-system   x      1         1         1       1            1           <none>          3s",
+    ]
+
+
+def test_the_nodes_that_need_attention():
+    entries = (
+        right("a", 1.0),
+        entry("b", state="unready", step="wait", phase="create", reason="its probe fails"),
+        entry("ccc", state="unreachable", reason="connection refused"),
+        entry("d", state="outdated", reason="updateStrategy is OnDelete"),
+        entry("e", state="not eligible", reason="no label"),
+    )
+    assert attention_list(Plan((DaemonSetPlan(Settings("default", "x"), entries),), ())).split("\n") == [
+        "Nodes that need attention:",
+        "  b     x     unready       its probe fails",
+        "  ccc   x     unreachable   connection refused",
+        "  d     x     outdated      updateStrategy is OnDelete",
+    ]
+
+
+def test_no_attention_needed():
+    assert attention_list(Plan((DaemonSetPlan(Settings("default", "x"), (right("a", 1.0),)),), ())) == ""
+
+
+# The cases of k8s.io/apimachinery/pkg/util/duration/duration_test.go, in seconds.
+MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-2, "<invalid>"),
+        (-0.5, "0s"),
+        (0, "0s"),
+        (1.9, "1s"),
+        (70, "70s"),
+        (119, "119s"),
+        (2 * MINUTE, "2m"),
+        (3 * MINUTE + 10, "3m10s"),
+        (10 * MINUTE, "10m"),
+        (10 * MINUTE + 10, "10m"),
+        (70 * MINUTE, "70m"),
+        (179 * MINUTE, "179m"),
+        (3 * HOUR, "3h"),
+        (3 * HOUR + 10 * MINUTE, "3h10m"),
+        (8 * HOUR, "8h"),
+        (47 * HOUR, "47h"),
+        (49 * HOUR, "2d1h"),
+        (4 * DAY + 2 * HOUR, "4d2h"),
+        (8 * DAY, "8d"),
+        (367 * DAY, "367d"),
+        (4 * YEAR + 4 * HOUR, "4y"),
+        (4 * YEAR + 2 * DAY, "4y2d"),
+        (8 * YEAR + 300 * DAY, "8y"),
+        (12 * YEAR, "12y"),
+    ],
+)
+def test_human_duration(seconds, expected):
+    assert human_duration(seconds) == expected
