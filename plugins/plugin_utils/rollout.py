@@ -4,8 +4,8 @@
 
 """One instance on every node, and its rolling update, decided as the DaemonSet controller decides.
 
-Pure functions over what is there: :func:`manage` puts one pod on each node and cleans up, :func:`rolling_update` replaces
-old pods within the budget, :func:`sync` does both. The rules are those of podsShouldBeOnNode and manage in
+Pure functions over what is there: :func:`manage` puts one pod on each node and cleans up, :func:`rolling_update`
+replaces old pods within the budget, :func:`sync` does both. The rules are those of podsShouldBeOnNode and manage in
 pkg/controller/daemon/daemon_controller.go and of rollingUpdate in update.go. Kubernetes leaves open which of several
 equally good nodes is taken first; here the order of the given nodes decides.
 """
@@ -60,7 +60,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Strategy:
-    """``updateStrategy`` and ``minReadySeconds`` of a DaemonSet. The two numbers may be percentages of the desired nodes."""
+    """``updateStrategy`` and ``minReadySeconds`` of a DaemonSet. The numbers may be percentages of the desired nodes."""
 
     type: Literal["RollingUpdate", "OnDelete"] = "RollingUpdate"
     max_unavailable: int | str = 1

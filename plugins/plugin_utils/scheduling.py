@@ -4,8 +4,8 @@
 
 """Which nodes run a DaemonSet: node selectors, required node affinity, taints and tolerations.
 
-The rules are those of the DaemonSet controller (NodeShouldRunDaemonPod in pkg/controller/daemon/daemon_controller.go) and of
-k8s.io/component-helpers (scheduling/corev1). Taints and tolerations are mappings as in manifests.
+The rules are those of the DaemonSet controller (NodeShouldRunDaemonPod in pkg/controller/daemon/daemon_controller.go)
+and of k8s.io/component-helpers (scheduling/corev1). Taints and tolerations are mappings as in manifests.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ _HOST_NETWORK_TOLERATION = _automatic("network-unavailable", "NoSchedule")
 
 
 def daemon_tolerations(pod_spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the tolerations a daemon pod carries: the template's, with the automatic ones added or put in their place."""
+    """Return the tolerations of a daemon pod: the template's, with the automatic ones added or put in their place."""
     tolerations: list[Mapping[str, Any]] = list(pod_spec.get("tolerations") or [])
     for automatic in _AUTOMATIC_TOLERATIONS:
         tolerations = _with_toleration(tolerations, automatic)
@@ -204,12 +204,12 @@ def daemon_tolerations(pod_spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _with_toleration(tolerations: list[Mapping[str, Any]], added: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Replace what has the same key, effect, operator and value, or append (AddOrUpdateTolerationInPodSpec)."""
-    same = [_toleration_identity(toleration) == _toleration_identity(added) for toleration in tolerations]
-    if not any(same):
+    same = [toleration for toleration in tolerations if _toleration_identity(toleration) == _toleration_identity(added)]
+    if not same:
         return [*tolerations, added]
-    if any(alike and toleration.get("tolerationSeconds") is None for alike, toleration in zip(same, tolerations)):
+    if any(toleration.get("tolerationSeconds") is None for toleration in same):
         return tolerations
-    return [added if alike else toleration for alike, toleration in zip(same, tolerations)]
+    return [added if toleration in same else toleration for toleration in tolerations]
 
 
 def _toleration_identity(toleration: Mapping[str, Any]) -> tuple[str, ...]:
@@ -219,7 +219,7 @@ def _toleration_identity(toleration: Mapping[str, Any]) -> tuple[str, ...]:
 def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, str], comparison_operators: bool = False) -> bool:
     """Say whether one toleration tolerates one taint; a tolerationSeconds makes no difference.
 
-    comparison_operators: let Gt and Lt count, as with the feature gate TaintTolerationComparisonOperators (off by default).
+    comparison_operators: let Gt and Lt count, as with the feature gate TaintTolerationComparisonOperators, which is off.
     """
     for field in ("effect", "key"):
         if toleration.get(field) and toleration[field] != taint.get(field):

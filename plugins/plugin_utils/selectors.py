@@ -5,8 +5,8 @@
 """Labels and label selectors, as Kubernetes defines them.
 
 The rules are those of k8s.io/apimachinery (pkg/labels/selector.go, pkg/apis/meta/v1/helpers.go and
-pkg/util/validation/validation.go). Two written forms exist: the string form of ``kubectl -l`` (:func:`parse_selector`) and
-the LabelSelector object of a manifest (:func:`selector_from_object`). Everything raises ValueError for bad input.
+pkg/util/validation/validation.go). Two written forms exist: the string form of ``kubectl -l`` (:func:`parse_selector`)
+and the LabelSelector object of a manifest (:func:`selector_from_object`). Everything raises ValueError for bad input.
 """
 
 from __future__ import annotations

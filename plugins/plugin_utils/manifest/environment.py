@@ -4,8 +4,8 @@
 
 """The environment of a container, and ``$(NAME)`` references to it, as the kubelet makes them.
 
-The rules are those of third_party/forked/golang/expansion and of makeEnvironmentVariables in pkg/kubelet/kubelet_pods.go.
-Service variables do not exist here.
+The rules are those of third_party/forked/golang/expansion and of makeEnvironmentVariables in the kubelet
+(pkg/kubelet/kubelet_pods.go). Service variables do not exist here.
 """
 
 from __future__ import annotations
