@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files written beside, synced and renamed, so that a kill or a power cut leaves the old or the new, never a half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from typing import Dict, Mapping, NamedTuple, Optional
+
+
+class File(NamedTuple):
+    content: bytes
+    mode: int
+    group: int = 0
+    secret: bool = False
+
+
+def read(path: str) -> Optional[bytes]:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write(path: str, file: File) -> None:
+    """Put a file in place atomically; whatever was at the path before, a link too, is replaced and not followed."""
+    beside = os.path.join(os.path.dirname(path), ".%s.new" % os.path.basename(path))
+    remove(beside)
+    _create(beside, file)
+    os.rename(beside, path)
+    sync_directory(os.path.dirname(path))
+
+
+def _create(path: str, file: File) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(file.content)
+        os.fchown(stream.fileno(), 0, file.group)
+        os.fchmod(stream.fileno(), file.mode)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:
+    """Make a new folder with these files, all of it on disk when this returns; ``directories`` gives modes other than 0755."""
+    for directory in sorted({"."} | _parents(files) | set(directories)):
+        path = os.path.normpath(os.path.join(root, directory))
+        os.mkdir(path)
+        os.chmod(path, directories.get(directory, 0o755))
+    for name in sorted(files):
+        _create(os.path.join(root, name), files[name])
+    for directory in _parents(files) | set(directories) | {"."}:
+        sync_directory(os.path.join(root, directory))
+
+
+def _parents(files: Mapping[str, File]) -> "set[str]":
+    parents = set()
+    for name in files:
+        parent = os.path.dirname(name)
+        while parent:
+            parents.add(parent)
+            parent = os.path.dirname(parent)
+    return parents
+
+
+def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> bool:
+    """True if the folder holds exactly these files with these contents, modes and owners."""
+    if not os.path.isdir(root):
+        return False
+    found: Dict[str, os.stat_result] = {}
+    for folder, folders, names in os.walk(root):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            found[os.path.relpath(path, root)] = os.lstat(path)
+    wanted_directories = _parents(files) | set(directories)
+    if set(found) != set(files) | wanted_directories:
+        return False
+    for name in wanted_directories:
+        if not stat.S_ISDIR(found[name].st_mode) or stat.S_IMODE(found[name].st_mode) != directories.get(name, 0o755):
+            return False
+    for name, file in files.items():
+        status = found[name]
+        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != file.mode:
+            return False
+        if (status.st_uid, status.st_gid) != (0, file.group) or read(os.path.join(root, name)) != file.content:
+            return False
+    return True
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link or a whole folder; something absent is removed already."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+        return
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def link(target: str, path: str) -> None:
+    """Point a symbolic link somewhere else by one rename."""
+    beside = path + ".new"
+    remove(beside)
+    os.symlink(target, beside)
+    os.rename(beside, path)
+    sync_directory(os.path.dirname(path))

@@ -1,0 +1,495 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exactly one: what stands of an instance on this node against what should, and the way from the one to the other.
+
+Every act is one call of `Enforcer._act`, which says it in words and does it, or only says it in check mode; so a dry run tells
+exactly what a real one does. The order of the acts is what makes a kill at any point harmless: all of a revision is on disk
+before anything is stopped, the old instance is stopped before anything of it is changed, and nothing is started half.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from . import files, keeper, observation, record as records
+from .observation import LISTING, MARK, ROOT, RUN, UNIT_DIRECTORY, Instance
+from .runtimes import systemd
+from .runtimes.systemd import Rendered, Systemd, remove_units, show, systemctl
+
+STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
+HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
+LOCK_SECONDS = 60.0
+
+
+class InstanceError(Exception):
+    """Something that the operator must know or mend, said in full sentences."""
+
+
+class Enforcer:
+    """One instance on this node; ``actions`` says what was done (or, in check mode, would be), ``diff`` what changes."""
+
+    def __init__(self, namespace: str, name: str, check_mode: bool = False):
+        self.namespace = namespace
+        self.name = name
+        self.key = "%s/%s" % (namespace, name)
+        self.directory = os.path.join(ROOT, namespace, name)
+        self.check_mode = check_mode
+        self.actions: List[str] = []
+        self.before: List[str] = []
+        self.after: List[str] = []
+
+    # ------------------------------------------------------------------------------------------------- the three states
+
+    def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
+        """The instance runs this revision, whole and ready; raises InstanceError if it does not become ready in time."""
+        with self._lock():
+            found = self.observe()
+            runtime = Systemd(definition, secrets)
+            if found is None or not found.intact or found.revision != definition["revision"]:
+                rendered = self._stage(runtime, found)
+                self._switch(runtime, rendered, found)
+            if not self.check_mode:
+                self._wait_ready(runtime, timeout)
+                self._prune(definition["revisionHistoryLimit"])
+
+    def staged(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+        """Everything of this revision is on the node beside what runs, which is not touched."""
+        with self._lock():
+            found = self.observe()
+            if found is None or not found.intact or found.revision != definition["revision"]:
+                self._stage(Systemd(definition, secrets), found)
+
+    def absent(self) -> None:
+        """Nothing of the instance is left, and what it took the place of is given back."""
+        with self._lock():
+            units = self._own_units()
+            record = records.load(self.directory)
+            for unit in units:
+                self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), None)
+            if units:
+                self._act("stop and remove " + ", ".join(units), remove_units, units)
+            self._give_back(record, [])
+            if os.path.isdir(self.directory):
+                self._act("remove " + self.directory, self._remove_directories, record["mount_points"])
+
+    def observe(self) -> Optional[Instance]:
+        """This instance as the control node's own script sees it."""
+        output = subprocess.run(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE, check=False).stdout
+        try:
+            return observation.parse(output.decode("utf-8", "replace")).instance(self.namespace, self.name)
+        except ValueError as error:
+            raise InstanceError(str(error))
+
+    # ---------------------------------------------------------------------------------------------------------- staging
+
+    def _stage(self, runtime: Systemd, found: Optional[Instance]) -> Rendered:
+        definition = runtime.definition
+        rendered = runtime.render()
+        self._refuse_foreign_units(rendered)
+        sources_present = not self.check_mode or all(
+            source["kind"] != "archive" or os.path.isdir(source["path"]) for source in definition["sources"]
+        ) and not any(source["kind"] == "package" for source in definition["sources"])
+        problems = runtime.problems(sources_present)
+        if problems:
+            raise InstanceError("%s cannot run here: %s" % (self.key, "; ".join(problems)))
+        self._take_over(definition)
+        root = runtime.revision
+        self._show_difference(root, rendered)
+        whole = found is not None and found.intact and found.revision == definition["revision"]
+        if not whole and not self._is_staged(root, rendered):
+            self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
+        return rendered
+
+    def _is_staged(self, root: str, rendered: Rendered) -> bool:
+        fingerprints = files.read(os.path.join(root, "fingerprints"))
+        if fingerprints is None:
+            return False
+        wanted = dict(rendered.files, fingerprints=files.File(fingerprints, 0o600))
+        return files.same_tree(root, wanted, rendered.directories) and fingerprints == _fingerprints(root, rendered)
+
+    def _write_revision(self, root: str, rendered: Rendered) -> None:
+        beside = os.path.join(os.path.dirname(root), ".%s.new" % os.path.basename(root))
+        old = os.path.join(os.path.dirname(root), ".%s.old" % os.path.basename(root))
+        os.makedirs(os.path.dirname(root), mode=0o755, exist_ok=True)
+        files.remove(beside)
+        files.remove(old)
+        try:
+            files.create_tree(beside, rendered.files, rendered.directories)
+            files.write(os.path.join(beside, "fingerprints"), files.File(_fingerprints(beside, rendered), 0o600))
+        except OSError:
+            files.remove(beside)
+            raise
+        if os.path.lexists(root):
+            os.rename(root, old)
+        os.rename(beside, root)
+        files.sync_directory(os.path.dirname(root))
+        files.remove(old)
+
+    def _refuse_foreign_units(self, rendered: Rendered) -> None:
+        ours = set(self._own_units())
+        for unit, state in show([entry["unit"] for entry in rendered.units if entry["unit"] not in ours], "FragmentPath").items():
+            path = state.get("FragmentPath") or os.path.join(UNIT_DIRECTORY, unit)
+            if os.path.lexists(path):
+                raise InstanceError(
+                    "%s exists (%s) and was not made by everynode for %s: it stays as it is. Remove it or rename it, "
+                    "or give the DaemonSet another name." % (unit, path, self.key)
+                )
+
+    def _own_units(self) -> List[str]:
+        """Units that the record names, and every unit file that carries this instance's mark, whoever copied it."""
+        units = {entry["unit"] for entry in records.load(self.directory)["units"]}
+        mark = ("%s=%s\n" % (MARK, self.key)).encode()
+        for unit in os.listdir(UNIT_DIRECTORY):
+            path = os.path.join(UNIT_DIRECTORY, unit)
+            if unit.startswith("everynode.") and os.path.isfile(path) and mark in (files.read(path) or b""):
+                units.add(unit)
+        return sorted(units)
+
+    # ---------------------------------------------------------------------------------------- units that ours replace
+
+    def _take_over(self, definition: Mapping[str, Any]) -> None:
+        """Mask what a package brings beside ours; refuse what runs already and was not named in everynode/replaces."""
+        record = records.load(self.directory)
+        idle = [unit for unit in _package_units(definition) if unit not in record["replaced"]]
+        for unit, state in _foreign_states(idle).items():
+            if unit in definition["replaces"]:
+                continue  # it runs until the switch
+            if state["active"]:
+                raise InstanceError(
+                    "%s is running on this node and would be a second instance of %s beside ours. "
+                    "Add the annotation everynode/replaces: %s to let the DaemonSet take its place (delete gives it back), "
+                    "or stop and disable it." % (unit, self.key, unit)
+                )
+            self._replace(record, unit, state)
+
+    def _replace(self, record: Dict[str, Any], unit: str, state: Dict[str, Any]) -> None:
+        record["replaced"][unit] = dict(state, masked=not state["path"].startswith(UNIT_DIRECTORY))
+
+        def act() -> None:
+            os.makedirs(self.directory, mode=0o755, exist_ok=True)
+            records.save(self.directory, record)
+            systemctl("stop", "--", unit, check=False)
+            systemctl("disable", "--quiet", "--", unit, check=False)
+            if record["replaced"][unit]["masked"]:
+                systemctl("mask", "--quiet", "--", unit)
+
+        self._act("take the place of " + unit, act)
+
+    def _give_back(self, record: Dict[str, Any], still_replaced: Sequence[str]) -> None:
+        for unit in sorted(set(record["replaced"]) - set(still_replaced)):
+            state = record["replaced"].pop(unit)
+            self._act("give back " + unit, _restore, unit, state)
+
+    # ----------------------------------------------------------------------------------------------------- the switch
+
+    def _switch(self, runtime: Systemd, rendered: Rendered, found: Optional[Instance]) -> None:
+        definition = runtime.definition
+        record = records.load(self.directory)
+        wanted = [entry["unit"] for entry in rendered.units]
+        restart = self._needs_restart(runtime, rendered, found)
+        if restart:
+            stale = [unit for unit in self._own_units() if unit not in wanted]
+            states = show(self._own_units(), "ActiveState")
+            running = [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+            if running:
+                self._act("stop " + ", ".join(running), systemctl, "stop", "--", *running)
+            if stale:
+                self._act("remove " + ", ".join(stale), remove_units, stale)
+            self._act("put revision %s in place" % definition["revision"], self._install, runtime, rendered, record)
+        self._replace_named_units(definition)
+        states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
+        off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]
+        if off:
+            self._act("enable " + ", ".join(off), systemctl, "enable", "--quiet", "--", *off)
+        states = show([entry["unit"] for entry in rendered.units if entry["active"]], "ActiveState")
+        idle = [unit for unit, state in states.items() if restart or state.get("ActiveState") in ("inactive", "failed")]
+        if idle:
+            self._act("start " + ", ".join(idle), self._start, idle)
+
+    def _needs_restart(self, runtime: Systemd, rendered: Rendered, found: Optional[Instance]) -> bool:
+        """False if files and links are all as they should be, so that starting or enabling is enough."""
+        if found is None or found.revision != runtime.definition["revision"]:
+            return True
+        if records.load(self.directory)["units"] != rendered.units or set(self._own_units()) != {e["unit"] for e in rendered.units}:
+            return True
+        if self.actions:
+            return True  # something of the revision had to be written again
+        loaded = show([entry["unit"] for entry in rendered.units], "NeedDaemonReload", "DropInPaths", "LoadState")
+        return any(
+            self._installed(unit) != file.content
+            or loaded[unit].get("NeedDaemonReload") == "yes"
+            or loaded[unit].get("LoadState") != "loaded"
+            or unit + ".d/" in loaded[unit].get("DropInPaths", "")
+            for unit, file in rendered.unit_files().items()
+        )
+
+    def _install(self, runtime: Systemd, rendered: Rendered, record: Dict[str, Any]) -> None:
+        """Everything of ours is stopped here; the record is written first, so that whatever follows is known to be ours."""
+        now = time.time()
+        revision = runtime.definition["revision"]
+        record.update(
+            runtime="systemd",
+            revision=revision,
+            created=record["created"] or now,
+            units=rendered.units,
+            history=[entry for entry in record["history"] if entry["revision"] != revision] + [{"revision": revision, "at": now}],
+        )
+        records.save(self.directory, record)
+        runtime.empty_volumes()
+        record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
+        records.save(self.directory, record)
+        for unit, file in sorted(rendered.unit_files().items()):
+            files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
+            files.write(os.path.join(UNIT_DIRECTORY, unit), file)
+        files.link(os.path.join("revisions", revision), os.path.join(self.directory, "current"))
+        systemctl("daemon-reload")
+
+    def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
+        record = records.load(self.directory)
+        for unit, state in _foreign_states([unit for unit in definition["replaces"] if unit not in record["replaced"]]).items():
+            self._replace(record, unit, state)
+        packaged = set(_package_units(definition))
+        before = dict(record["replaced"])
+        self._give_back(record, [unit for unit in before if unit in definition["replaces"] or unit in packaged])
+        if record["replaced"] != before and not self.check_mode:
+            records.save(self.directory, record)
+
+    def _start(self, units: Sequence[str]) -> None:
+        for unit in units:
+            keeper.forget(os.path.join(RUN, unit + ".backoff"))
+        systemctl("reset-failed", "--", *units, check=False)
+        systemctl("start", "--no-block", "--", *units)
+
+    # ------------------------------------------------------------------------------------------------- waiting for it
+
+    def _wait_ready(self, runtime: Systemd, timeout: float) -> None:
+        """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
+        definition = runtime.definition
+        deadline = time.monotonic() + timeout + definition["minReadySeconds"] + _probe_seconds(definition)
+        targets = {
+            target.unit: target
+            for container in definition["containers"]
+            for target in [keeper.Target(runtime.unit(container), {"probes": container["probes"],
+                                                                   "workingDirectory": container["workingDirectory"]})]
+        }
+        pause, ready_since = 0.1, None  # type: Tuple[float, Optional[float]]
+        while True:
+            waiting = self._not_ready(runtime, targets)
+            now = time.monotonic()
+            ready_since = None if waiting else ready_since or now
+            if ready_since is not None and now - ready_since >= definition["minReadySeconds"]:
+                return
+            hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
+            if now > deadline or hopeless:
+                raise InstanceError(self._failure(waiting, timeout if not hopeless else None))
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+
+    def _not_ready(self, runtime: Systemd, targets: Mapping[str, keeper.Target]) -> List[Tuple[str, str, int]]:
+        """(unit, why, restarts) of each container that keeps the instance from being ready."""
+        waiting = []
+        names = ("ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus", "ActiveEnterTimestampMonotonic")
+        states = show(sorted(targets), *names)
+        clock = time.clock_gettime(time.CLOCK_MONOTONIC)
+        for unit, state in states.items():
+            restarts = int(state.get("NRestarts") or 0)
+            if state.get("ActiveState") != "active":
+                waiting.append((unit, observation.words(state), restarts))
+            elif "readiness" in targets[unit].probes:
+                probed = targets[unit].tick(eager=True)
+                if not probed["ready"]:
+                    waiting.append((unit, "is not ready: " + (probed["message"] or "no answer yet"), restarts))
+            elif state.get("SubState") == "running":
+                since = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+                if clock - since < STEADY:
+                    waiting.append((unit, "has only just started", restarts))
+        return waiting
+
+    def _failure(self, waiting: Sequence[Tuple[str, str, int]], timeout: Optional[float]) -> str:
+        lines = ["%s did not become ready%s." % (self.key, " within %g s" % timeout if timeout else "")]
+        for unit, why, _restarts in waiting:
+            lines.append("%s %s." % (unit, why))
+            lines += ["  " + line for line in systemd.journal(unit).split("\n")]
+        lines.append("See it whole with: journalctl -u %s" % waiting[0][0])
+        return "\n".join(lines)
+
+    # ----------------------------------------------------------------------------------------------------- cleaning up
+
+    def _prune(self, limit: int) -> None:
+        """Keep the current revision and as many old ones as revisionHistoryLimit says (Kubernetes does not count the current)."""
+        record = records.load(self.directory)
+        current = os.path.basename(os.readlink(os.path.join(self.directory, "current")))
+        old = [entry["revision"] for entry in record["history"] if entry["revision"] != current]
+        keep = {current, *(old[-limit:] if limit else [])}
+        folder = os.path.join(self.directory, "revisions")
+        for name in os.listdir(folder):
+            if name not in keep:
+                files.remove(os.path.join(folder, name))
+        archives = os.path.join(self.directory, "archives")
+        used = set()
+        for name in keep:
+            used |= set((files.read(os.path.join(folder, name, "archives")) or b"").decode().split())
+        for name in os.listdir(archives) if os.path.isdir(archives) else []:
+            if name not in used:
+                files.remove(os.path.join(archives, name))
+        record["history"] = [entry for entry in record["history"] if entry["revision"] in keep]
+        records.save(self.directory, record)
+
+    def _remove_directories(self, mount_points: Sequence[str]) -> None:
+        for path in reversed(mount_points):
+            _remove_if_empty(path)
+        files.remove(os.path.join(RUN, "everynode.%s.%s" % (self.namespace, self.name)))
+        files.remove(self.directory)
+        for directory in (os.path.dirname(self.directory), ROOT):
+            _remove_if_empty(directory)
+
+    # ------------------------------------------------------------------------------------------------------ small pieces
+
+    def _act(self, words: str, act: Callable[..., Any], *arguments: Any) -> None:
+        self.actions.append(words)
+        if not self.check_mode:
+            act(*arguments)
+
+    def _lock(self) -> _Lock:
+        return _Lock(os.path.join(RUN, "%s.%s.instance" % (self.namespace, self.name)), self.key)
+
+    def _installed(self, unit: str) -> Optional[bytes]:
+        return files.read(os.path.join(UNIT_DIRECTORY, unit))
+
+    def _show_difference(self, root: str, rendered: Rendered) -> None:
+        current = os.path.join(self.directory, "current")
+        for unit, file in sorted(rendered.unit_files().items()):
+            self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), file.content)
+        for name, file in sorted(rendered.files.items()):
+            if name.startswith("volumes/") or (name.startswith("environment/") and not file.secret):
+                self._differs(name, files.read(os.path.join(current, name)), file.content, file.secret)
+
+    def _differs(self, name: str, before: Optional[bytes], after: Optional[bytes], secret: bool = False) -> None:
+        if before == after:
+            return
+        for content, side in ((before, self.before), (after, self.after)):
+            if content is not None:
+                text = content.decode("utf-8", "replace")
+                side.append("--- %s\n%s" % (name, "(secret, %s)\n" % ("before" if side is self.before else "after") if secret else text))
+
+
+class _Lock:
+    """One run at a time on one instance; the kernel frees it when its holder dies."""
+
+    def __init__(self, path: str, key: str):
+        self.path = path
+        self.key = key
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self._taken():
+            if time.monotonic() > deadline:
+                raise InstanceError("another run has been at work on %s for a minute: let it end, then try again" % self.key)
+            time.sleep(0.2)
+
+    def _taken(self) -> bool:
+        os.makedirs(RUN, mode=0o755, exist_ok=True)
+        self.file = open(self.path, "a", encoding="ascii")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):
+                return True
+        except (BlockingIOError, FileNotFoundError):
+            pass  # held by another run, or its holder has just removed it
+        self.file.close()
+        return False
+
+    def __exit__(self, *_exception: Any) -> None:
+        keeper.forget(self.path)
+        self.file.close()
+
+
+def _fingerprints(root: str, rendered: Rendered) -> bytes:
+    """The listing's hash, then a line for sha256sum for every file of the revision and every unit that it installs."""
+    listing = subprocess.run(
+        ["/bin/sh", "-c", LISTING + "\neverynode_listing"], cwd=root, env=dict(os.environ, LC_ALL="C"), stdout=subprocess.PIPE, check=True
+    ).stdout.decode().split()[0]
+    lines = [listing]
+    lines += ["%s  ./%s" % (hashlib.sha256(file.content).hexdigest(), name) for name, file in sorted(rendered.files.items())]
+    lines += [
+        "%s  %s/%s" % (hashlib.sha256(file.content).hexdigest(), UNIT_DIRECTORY, unit)
+        for unit, file in sorted(rendered.unit_files().items())
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _probe_seconds(definition: Mapping[str, Any]) -> float:
+    """The longest that probes may rightly take before they can say «ready»."""
+
+    def longest(probe: Mapping[str, Any]) -> float:
+        period = float(probe.get("periodSeconds") or 10)
+        return float(probe.get("initialDelaySeconds") or 0) + period * int(probe.get("failureThreshold") or 3)
+
+    return sum(
+        longest(container["probes"][kind])
+        for container in definition["containers"]
+        for kind in ("startup", "readiness")
+        if kind in container["probes"]
+    )
+
+
+def _foreign_states(units: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+    states = show(units, "LoadState", "ActiveState", "UnitFileState", "FragmentPath")
+    return {
+        unit: {
+            "active": state.get("ActiveState") in ("active", "activating", "reloading"),
+            "enabled": state.get("UnitFileState") == "enabled",
+            "path": state.get("FragmentPath", ""),
+        }
+        for unit, state in states.items()
+        if state.get("LoadState") == "loaded"
+    }
+
+
+def _restore(unit: str, state: Mapping[str, Any]) -> None:
+    if state["masked"]:
+        systemctl("unmask", "--quiet", "--", unit)
+    if state["enabled"]:
+        systemctl("enable", "--quiet", "--", unit, check=False)
+    if state["active"]:
+        systemctl("start", "--", unit, check=False)
+
+
+def _package_units(definition: Mapping[str, Any]) -> List[str]:
+    """Services and sockets that the packages of this instance bring and that would be started at boot."""
+    units = set()
+    for source in definition["sources"]:
+        if source["kind"] == "package":
+            units |= {os.path.basename(path) for path in _package_files(source["package"]) if _starts_at_boot(path)}
+    return sorted(units)
+
+
+def _package_files(package: str) -> Iterator[str]:
+    for command in (["dpkg-query", "--listfiles", package], ["rpm", "--query", "--list", package]):
+        try:
+            output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+        except FileNotFoundError:
+            continue
+        yield from output.decode("utf-8", "replace").splitlines()
+
+
+def _starts_at_boot(path: str) -> bool:
+    if "/systemd/system/" not in path or "@" in path or not path.endswith((".service", ".socket")):
+        return False
+    return b"[Install]" in (files.read(path) or b"")
+
+
+def _remove_if_empty(path: str) -> None:
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        elif os.path.isfile(path) and not os.path.getsize(path):
+            os.unlink(path)
+    except OSError:
+        pass  # somebody put something there: it is theirs now

@@ -1,0 +1,377 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands on a node: one read-only shell script, and the reading of what it prints.
+
+The control node runs the script through the connection (no Python starts on the node), the module runs the very same script
+before and after it acts, so both judge a node by the same evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+ROOT = "/var/lib/everynode"
+RUN = "/run/everynode"
+UNIT_DIRECTORY = "/etc/systemd/system"
+MARK = "X-Everynode-Instance"
+
+# What a revision's files look like, content apart: a changed mode, owner or link, an added or a missing file shows here; the
+# programs of an archive are judged by size and time, because hashing hundreds of megabytes on every look would be too dear.
+LISTING = r"""
+everynode_listing() {
+    {
+        find . ! -name fingerprints -printf '%p %y %m %U %G %l\n'
+        if [ -f archives ]; then
+            while read -r archive; do
+                find "../../archives/$archive" -type f -printf '%P %m %s %T@\n' 2>&1
+            done <archives
+        fi
+    } | sort | sha256sum
+}
+"""
+
+SCRIPT = r"""
+LC_ALL=C; export LC_ALL
+root=/var/lib/everynode
+if [ "$(id -u)" != 0 ]; then echo 'everynode-observation needs root'; exit 0; fi
+if [ ! -d /run/systemd/system ]; then echo 'everynode-observation needs systemd'; exit 0; fi
+""" + LISTING + r"""
+echo 'everynode-observation 1'
+read -r uptime rest </proc/uptime
+memory=0
+while read -r key value rest; do
+    if [ "$key" = MemTotal: ]; then memory=$value; break; fi
+done </proc/meminfo
+ID=; VERSION_ID=
+if [ -r /etc/os-release ]; then . /etc/os-release; fi
+read -r boot_id </proc/sys/kernel/random/boot_id
+package_manager=
+for candidate in apt-get dnf yum zypper; do
+    if command -v "$candidate" >/dev/null 2>&1; then package_manager=$candidate; break; fi
+done
+set -- $(uname -mn)
+echo "hostname=$1"
+echo "arch=$2"
+echo "os_id=$ID"
+echo "os_version=$VERSION_ID"
+echo "boot_id=$boot_id"
+echo "uptime=$uptime"
+echo "now=$(date +%s)"
+echo "cpus=$(getconf _NPROCESSORS_ONLN)"
+echo "memory_kib=$memory"
+echo "package_manager=$package_manager"
+echo "route=$(ip -4 -o route get 192.0.2.1 2>/dev/null || ip -6 -o route get 2001:db8::1 2>/dev/null)"
+echo "systemd=$(systemctl --version)"
+echo '=== units'
+cd /etc/systemd/system || exit 1
+set --
+for file in everynode.*; do
+    case $file in
+        *.service | *.timer | *.target) if [ -e "$file" ] || [ -L "$file" ]; then set -- "$@" "$file"; fi ;;
+    esac
+done
+systemctl show --property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,ExecMainStatus,ExecMainCode,\
+InvocationID,ActiveEnterTimestampMonotonic,DropInPaths,NeedDaemonReload,FragmentPath -- 'everynode.*' "$@" 2>/dev/null
+echo '=== marks'
+grep -s '^X-Everynode-Instance=' /dev/null "$@"
+for directory in "$root"/*/*/; do
+    directory=${directory%/}
+    if [ ! -d "$directory" ]; then continue; fi
+    echo "=== instance ${directory#"$root"/}"
+    current=$(readlink "$directory/current")
+    echo "current=$current"
+    if [ -f "$directory/record.json" ]; then echo "record=$(cat "$directory/record.json")"; fi
+    if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints; then
+        found=$(everynode_listing)
+        if [ "${found%% *}" != "$expected" ]; then echo 'damage=files were added or removed, or their owner or mode changed'; fi
+        sed 1d fingerprints | sha256sum --check --quiet 2>/dev/null | sed 's/^/damage=/'
+    else
+        echo 'damage=the current revision is not whole'
+    fi
+done
+for state in /run/everynode/*.json; do
+    if [ -r "$state" ]; then echo "=== state $state"; cat "$state"; echo; fi
+done
+echo '=== end'
+"""
+
+
+class Facts(NamedTuple):
+    """What a definition and the plan need to know of the node itself."""
+
+    arch: str  # as `uname -m` says it
+    os_id: str
+    os_version: str
+    boot_id: str
+    hostname: str
+    host_ip: str  # the source address of the default route, "" if there is none
+    cpus: int
+    memory: int  # bytes
+    systemd: int  # major version
+    package_manager: str  # "apt", "dnf", "yum", "zypper" or ""
+    now: float  # seconds since the epoch, by the node's clock
+
+
+class Instance(NamedTuple):
+    """What stands of one DaemonSet on this node.
+
+    ``intact`` means that everything on disk and in the service manager is as the current revision wants it;
+    ``damage`` says in plain words what is not. ``running`` is true if any of its processes may be running.
+    """
+
+    namespace: str
+    name: str
+    revision: Optional[str]
+    runtime: str
+    intact: bool
+    damage: Tuple[str, ...]
+    running: bool
+    ready: bool
+    ready_since: Optional[float]  # seconds since the epoch
+    reason: str  # why it is not ready
+    restarts: int
+    created: Optional[float]  # when the first instance was made here, seconds since the epoch
+
+
+class Observation(NamedTuple):
+    facts: Facts
+    instances: Tuple[Instance, ...]
+
+    def instance(self, namespace: str, name: str) -> Optional[Instance]:
+        for instance in self.instances:
+            if (instance.namespace, instance.name) == (namespace, name):
+                return instance
+        return None
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "facts": dict(self.facts._asdict()),
+            "instances": [dict(instance._asdict(), damage=list(instance.damage)) for instance in self.instances],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Observation:
+        return cls(
+            facts=Facts(**data["facts"]),
+            instances=tuple(Instance(**dict(entry, damage=tuple(entry["damage"]))) for entry in data["instances"]),
+        )
+
+
+Unit = Dict[str, str]  # the properties that `systemctl show` printed
+
+
+def parse(text: str) -> Observation:
+    """Read what SCRIPT printed; raises ValueError, in words for the operator, if it is not a whole observation."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    while lines and not lines[0].startswith("everynode-observation"):
+        del lines[0]  # a login banner
+    if not lines:
+        raise ValueError("the observation script printed nothing: is /bin/sh there, and does the login shell run commands?")
+    if lines[0] != "everynode-observation 1":
+        raise ValueError(lines[0].replace("everynode-observation", "looking at this node") + _hint(lines[0]))
+    if "=== end" not in lines:
+        raise ValueError("the observation ended early: %s" % "; ".join(lines[-3:]))
+    header, sections = _split(lines[1:])
+    values = _pairs(header)
+    uptime, now = float(values["uptime"]), float(values["now"])
+    units: Dict[str, Unit] = {}
+    marks: Dict[str, str] = {}
+    states: Dict[str, Dict[str, Any]] = {}
+    found: Dict[str, List[str]] = {}
+    for title, content in sections:
+        kind, _blank, argument = title.partition(" ")
+        if kind == "units":
+            units = _units(content)
+        elif kind == "marks":
+            marks = _marks(content)
+        elif kind == "instance":
+            found[argument] = content
+        elif kind == "state":
+            states[argument.rsplit("/", 1)[-1][: -len(".json")]] = _json("\n".join(content))
+    for owner in marks.values():
+        found.setdefault(owner, [])
+    boot = now - uptime
+    return Observation(
+        facts=_facts(values, now),
+        instances=tuple(
+            instance
+            for instance in (_instance(key, content, units, marks, states, boot) for key, content in sorted(found.items()))
+            if instance is not None
+        ),
+    )
+
+
+def _hint(line: str) -> str:
+    if line.endswith("root"):
+        return ": log in as root, or use become (-b, ansible_become: true)"
+    return ": this host was not booted with systemd, so nothing here could keep a daemon running"
+
+
+def _split(lines: List[str]) -> Tuple[List[str], List[Tuple[str, List[str]]]]:
+    header: List[str] = []
+    sections: List[Tuple[str, List[str]]] = []
+    current = header
+    for line in lines:
+        if line.startswith("=== "):
+            current = []
+            sections.append((line[4:], current))
+        else:
+            current.append(line)
+    return header, sections
+
+
+def _pairs(lines: List[str]) -> Dict[str, str]:
+    return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
+
+
+def _json(text: str) -> Dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _facts(values: Mapping[str, str], now: float) -> Facts:
+    route = values.get("route", "").split()
+    systemd = values.get("systemd", "").split()
+    return Facts(
+        arch=values.get("arch", ""),
+        os_id=values.get("os_id", ""),
+        os_version=values.get("os_version", ""),
+        boot_id=values.get("boot_id", ""),
+        hostname=values.get("hostname", ""),
+        host_ip=route[route.index("src") + 1] if "src" in route[:-1] else "",
+        cpus=int(values.get("cpus") or 1),
+        memory=int(values.get("memory_kib") or 0) * 1024,
+        systemd=int("".join(c for c in systemd[1].split(".")[0].split("~")[0] if c.isdigit()) or 0) if len(systemd) > 1 else 0,
+        package_manager=values.get("package_manager", "").replace("apt-get", "apt"),
+        now=now,
+    )
+
+
+def _units(lines: List[str]) -> Dict[str, Unit]:
+    units: Dict[str, Unit] = {}
+    for block in "\n".join(lines).split("\n\n"):
+        unit = _pairs(block.split("\n"))
+        if "Id" in unit:
+            units[unit["Id"]] = unit
+    return units
+
+
+def _marks(lines: List[str]) -> Dict[str, str]:
+    marks = {}
+    for line in lines:
+        unit, _colon, mark = line.partition(":")
+        owner = mark.partition("=")[2].strip()
+        if owner.count("/") == 1:
+            marks[unit] = owner
+    return marks
+
+
+def _instance(
+    key: str,
+    content: List[str],
+    units: Mapping[str, Unit],
+    marks: Mapping[str, str],
+    states: Mapping[str, Mapping[str, Any]],
+    boot: float,
+) -> Optional[Instance]:
+    namespace, _slash, name = key.partition("/")
+    values = _pairs(content)
+    record = _json(values.get("record", ""))
+    wanted: Dict[str, Dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
+    marked = {unit for unit, owner in marks.items() if owner == key}
+    if not content and not marked:
+        return None
+    damage = [line[len("damage="):] for line in content if line.startswith("damage=")]
+    if record:
+        current = values.get("current", "").rpartition("/")[2]
+        if not current or current != record.get("revision"):
+            damage = ["no revision was fully put in place"]
+    else:
+        current = ""
+        damage = ["its record is missing"]
+    for unit in sorted(wanted):
+        damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
+    extra = sorted(marked - set(wanted))
+    damage += ["%s does not belong to the current revision" % unit for unit in extra]
+    active = [unit for unit in sorted(marked | set(wanted)) if _may_run(units.get(unit, {}))]
+    judged = [_readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], boot) for unit in sorted(wanted)]
+    reasons = [reason for reason, _since in judged if reason]
+    return Instance(
+        namespace=namespace,
+        name=name,
+        revision=current or None,
+        runtime=record.get("runtime", "systemd"),
+        intact=not damage,
+        damage=tuple(damage),
+        running=bool(active),
+        ready=bool(wanted) and not reasons,
+        ready_since=max([since for _reason, since in judged if since] or [0.0]) or None if wanted and not reasons else None,
+        reason="; ".join(reasons) if wanted else "it was never started",
+        restarts=sum(int(units.get(unit, {}).get("NRestarts") or 0) for unit in wanted),
+        created=record.get("created"),
+    )
+
+
+def _unit_damage(unit: str, state: Unit, wanted: Mapping[str, Any]) -> List[str]:
+    load = state.get("LoadState")
+    if not state or load == "not-found":
+        return ["%s is missing" % unit]
+    if load == "masked":
+        return ["%s is masked" % unit]
+    if load != "loaded":
+        return ["%s cannot be loaded (%s)" % (unit, load)]
+    damage = []
+    if wanted.get("enabled") and state.get("UnitFileState") != "enabled":
+        damage.append("%s is %s, so it would not start at boot" % (unit, state.get("UnitFileState") or "not enabled"))
+    if unit + ".d/" in state.get("DropInPaths", ""):
+        damage.append("%s has drop-in files: %s" % (unit, state["DropInPaths"]))
+    if state.get("NeedDaemonReload") == "yes":
+        damage.append("%s changed on disk and was not loaded" % unit)
+    if wanted.get("active") and state.get("ActiveState") in ("inactive", "failed"):
+        damage.append("%s %s" % (unit, words(state)))
+    return damage
+
+
+def _may_run(state: Unit) -> bool:
+    return state.get("ActiveState") in ("active", "activating", "deactivating", "reloading")
+
+
+def _readiness(
+    unit: str, state: Unit, probes: Mapping[str, Any], wanted: Mapping[str, Any], boot: float
+) -> Tuple[str, Optional[float]]:
+    """(why this unit keeps its instance from being ready, "" if it does not; ready since)."""
+    if not wanted.get("active"):
+        return "", None
+    if state.get("ActiveState") != "active":
+        return "%s %s" % (unit, words(state)), None
+    since = boot + int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    if wanted.get("readiness"):
+        if probes.get("invocation") != state.get("InvocationID") or not probes.get("ready"):
+            message = probes.get("message") if probes.get("invocation") == state.get("InvocationID") else None
+            return "%s is not ready: %s" % (unit, message or "its readiness probe has not succeeded yet"), None
+        return "", float(probes.get("ready_since") or since)
+    return "", since if wanted.get("container") else None
+
+
+def words(state: Unit) -> str:
+    active, sub = state.get("ActiveState") or "is not loaded", state.get("SubState", "")
+    text = {
+        "inactive": "is stopped",
+        "failed": "has failed",
+        "activating": "is starting (%s)" % sub,
+        "deactivating": "is stopping",
+    }.get(active, active)
+    if sub in ("auto-restart", "start-pre") and int(state.get("NRestarts") or 0):
+        text = "is waiting to be restarted"
+    result = state.get("Result", "success")
+    restarts = int(state.get("NRestarts") or 0)
+    if result != "success":
+        text += ", last result: %s, exit status %s" % (result, state.get("ExecMainStatus", "?"))
+    if restarts:
+        text += ", restarted %d times" % restarts
+    return text

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept on the node about one instance: record.json, one line of JSON, written atomically.
+
+It says what was put in place and what has to be given back, never what runs: that is judged from the node itself.
+
+``units``         [{"unit", "container", "enabled", "active", "readiness"}], all that the current revision put in place
+``revision``      the revision that was put in place last
+``created``       when the first instance was made here, seconds since the epoch
+``history``       [{"revision", "at"}], oldest first, each revision at its latest switch
+``replaced``      {unit: {"active", "enabled", "masked"}}, the state of foreign units before ours took their place
+``mount_points``  folders and files made to mount something on, removed with the instance if they are still empty
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict
+
+from . import files
+
+DEFAULTS: Dict[str, Any] = {
+    "runtime": "systemd",
+    "revision": None,
+    "created": None,
+    "units": [],
+    "history": [],
+    "replaced": {},
+    "mount_points": [],
+}
+
+
+def load(directory: str) -> Dict[str, Any]:
+    record = json.loads(json.dumps(DEFAULTS))
+    try:
+        stored = json.loads(files.read(os.path.join(directory, "record.json")) or b"{}")
+    except ValueError:
+        stored = {}  # only somebody's hand makes it unreadable; what runs is found by the marks on the units
+    record.update(stored if isinstance(stored, dict) else {})
+    return record
+
+
+def save(directory: str, record: Dict[str, Any]) -> None:
+    content = json.dumps(record, sort_keys=True).encode() + b"\n"
+    if content != files.read(os.path.join(directory, "record.json")):
+        files.write(os.path.join(directory, "record.json"), files.File(content, 0o644))

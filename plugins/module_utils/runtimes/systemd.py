@@ -1,0 +1,512 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Host processes under systemd: one service a container, each enabled at boot, and a timer for their probes.
+
+A runtime offers what `Systemd` offers here: render (definition → files), problems, stop, install, start, states, logs and remove.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .. import files, keeper
+from ..observation import MARK, ROOT, RUN, UNIT_DIRECTORY
+
+RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
+# Tried again for ever with growing pauses, as the kubelet does with init containers.
+INIT_LOOP = (
+    'pause=1; until "$@"; do echo "init container failed with $?, next try in $pause s" >&2; sleep "$pause"; '
+    'pause=$((pause * 2)); [ "$pause" -le 300 ] || pause=300; done'
+)
+HOST_PATH_TESTS = {
+    "Directory": stat.S_ISDIR,
+    "DirectoryOrCreate": stat.S_ISDIR,
+    "File": stat.S_ISREG,
+    "FileOrCreate": stat.S_ISREG,
+    "Socket": stat.S_ISSOCK,
+    "CharDevice": stat.S_ISCHR,
+    "BlockDevice": stat.S_ISBLK,
+}
+
+
+class Rendered(NamedTuple):
+    """``files`` and ``directories`` (modes other than 0755) of a revision's folder, and the units that it puts in place."""
+
+    files: Dict[str, files.File]
+    directories: Dict[str, int]
+    units: List[Dict[str, Any]]
+
+    def unit_files(self) -> Dict[str, files.File]:
+        return {name[len("units/") :]: file for name, file in self.files.items() if name.startswith("units/")}
+
+
+class Systemd:
+    def __init__(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]):
+        self.definition = definition
+        self.secrets = secrets
+        self.base = "everynode.%s.%s" % (definition["namespace"], definition["name"])
+        self.directory = os.path.join(ROOT, definition["namespace"], definition["name"])
+        self.revision = os.path.join(self.directory, "revisions", definition["revision"])
+        self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
+
+    # --------------------------------------------------------------------------------------------------------- rendering
+
+    def render(self) -> Rendered:
+        containers = self.definition["containers"]
+        content: Dict[str, files.File] = {}
+        units: List[Dict[str, Any]] = []
+        earlier: List[Mapping[str, Any]] = []
+        for container in containers:
+            unit = self.unit(container)
+            content["units/" + unit] = _text(self._service(container, earlier))
+            content["environment/" + container["name"]] = files.File(self._environment_file(container), 0o600, secret=True)
+            units.append(_entry(unit, container["name"], readiness="readiness" in container["probes"]))
+            if container["role"] != "main":
+                earlier.append(container)
+        period = self._probe_period()
+        if period:
+            content["units/%s._probes.timer" % self.base] = _text(self._timer(period))
+            content["units/%s._probes.service" % self.base] = _text(self._prober())
+            units.append(_entry(self.base + "._probes.timer"))
+            units.append(_entry(self.base + "._probes.service", enabled=False, active=False))
+        if len(containers) > 1:
+            content["units/%s.target" % self.base] = _text(self._target([entry["unit"] for entry in units if entry["active"]]))
+            units.append(_entry(self.base + ".target"))
+        content["keeper.py"] = files.File(_keeper_source(), 0o644)
+        content["keeper.json"] = files.File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
+        public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
+        content["definition.json"] = files.File(_json({"definition": public, "secrets": self.secrets}), 0o600, secret=True)
+        archives = sorted({source["sha256"] for source in self.definition["sources"] if source["kind"] == "archive"})
+        if archives:
+            content["archives"] = files.File("".join(sha + "\n" for sha in archives).encode(), 0o644)
+        directories = {"environment": 0o700}
+        for volume in self.definition["volumes"]:
+            if volume["kind"] == "files":
+                directories["volumes"] = 0o700  # nobody but root gets past it; the daemon sees its volumes through its own mounts
+                directories["volumes/" + volume["name"]] = 0o755
+                content.update(self._volume_files(volume))
+        return Rendered(content, directories, units)
+
+    def unit(self, container: Mapping[str, Any]) -> str:
+        mains = [other for other in self.definition["containers"] if other["role"] == "main"]
+        if container["role"] == "main" and len(mains) == 1:
+            return self.base + ".service"
+        return "%s.%s.service" % (self.base, container["name"])
+
+    def _head(self, description: str) -> List[str]:
+        return [
+            "# Written by everynode.daemonset; changes made here are put back by the next apply.",
+            "[Unit]",
+            "Description=" + _specifiers(description),
+            "%s=%s/%s" % (MARK, self.definition["namespace"], self.definition["name"]),
+            "X-Everynode-Revision=" + self.definition["revision"],
+        ]
+
+    def _part_of_target(self) -> List[str]:
+        return ["PartOf=%s.target" % self.base] if len(self.definition["containers"]) > 1 else []
+
+    def _service(self, container: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> List[str]:
+        key = "%s/%s" % (self.definition["namespace"], self.definition["name"])
+        title = "DaemonSet " + key
+        if len(self.definition["containers"]) > 1:
+            title += ", container " + container["name"]
+        lines = self._head(title)
+        lines += ["Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0"]
+        lines += self._part_of_target()
+        for other in earlier:
+            lines.append("After=" + self.unit(other))
+            lines.append(("Requires=" if other["role"] == "init" else "Wants=") + self.unit(other))
+        lines += ["", "[Service]"]
+        lines += self._process(container)
+        lines += self._sandbox(container)
+        lines += _limits(container["resources"])
+        return lines + ["", "[Install]", "WantedBy=multi-user.target"]
+
+    def _process(self, container: Mapping[str, Any]) -> List[str]:
+        unit, grace = self.unit(container), self.definition["terminationGracePeriodSeconds"]
+        command = [_quote(word) for word in container["argv"]]
+        for index in self.secrets["arguments"].get(container["name"], {}):
+            command[int(index)] = '"${EVERYNODE_ARGUMENT_%s}"' % index
+        environment = os.path.join(self.revision, "environment", container["name"])
+        lines = ["EnvironmentFile=" + _specifiers(environment), "WorkingDirectory=" + _specifiers(container["workingDirectory"] or "/")]
+        lines += ["SyslogIdentifier=" + self.base if container["role"] == "main" else "SyslogIdentifier=" + unit[: -len(".service")]]
+        if container["role"] == "init":
+            loop = "ExecStart=/bin/sh -c %s sh " % _quote(INIT_LOOP)
+            return lines + ["Type=oneshot", "RemainAfterExit=yes", "TimeoutStartSec=infinity", loop + " ".join(command)]
+        lines += ["Type=exec", "ExecStartPre=-+" + self._keeper("back-off", unit), "ExecStart=" + " ".join(command)]
+        if "startup" in container["probes"]:
+            lines.append("ExecStartPost=+" + self._keeper("wait-started", unit))
+        lines += self._hooks(container["lifecycle"], unit)
+        # In systemd a timeout of nothing means no timeout, in Kubernetes it means: kill at once.
+        lines += ["TimeoutStopSec=%d" % grace] if grace else ["TimeoutStopSec=1", "KillSignal=SIGKILL"]
+        return lines + ["KillMode=mixed", "TimeoutStartSec=infinity", "Restart=always", "RestartSec=%d" % RESTART_SECONDS]
+
+    def _hooks(self, lifecycle: Mapping[str, Any], unit: str) -> List[str]:
+        lines = []
+        if "postStart" in lifecycle:
+            lines.append("ExecStartPost=" + self._hook(lifecycle["postStart"], "postStart", unit))
+        if "preStop" in lifecycle:
+            hook = self._hook(lifecycle["preStop"], "preStop", unit)
+            if hook.startswith("+"):
+                lines.append("ExecStop=-" + hook)
+            else:  # systemd also runs ExecStop when the process died by itself, Kubernetes does not
+                lines.append("ExecStop=-/bin/sh -c %s sh %s" % (_quote('[ -z "$MAINPID" ] || exec "$@"'), hook))
+        return lines
+
+    def _hook(self, action: Mapping[str, Any], name: str, unit: str) -> str:
+        if "exec" in action:
+            return " ".join(_quote(word) for word in action["exec"]["command"])
+        if "sleep" in action:
+            return "/bin/sleep %d" % action["sleep"]["seconds"]
+        return "+" + self._keeper(name, unit)
+
+    def _keeper(self, verb: str, unit: str = "") -> str:
+        words = [sys.executable or "/usr/bin/python3", "-I", os.path.join(self.revision, "keeper.py"), verb]
+        return " ".join(_quote(word) for word in words + ([unit] if unit else []))
+
+    def _sandbox(self, container: Mapping[str, Any]) -> List[str]:
+        lines = []
+        for mount in container["mounts"]:
+            source, read_only = self._mount_source(mount)
+            # A folder that is the host's own at its own place needs no mount, unless everything else becomes read-only.
+            if source == mount["target"] and not read_only and not container["security"]["readOnlyRoot"]:
+                continue
+            kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
+            lines.append(kind + _specifiers('"%s:%s:rbind"' % (_path(source), _path(mount["target"]))))
+        for volume in sorted({mount["volume"] for mount in container["mounts"]}):
+            if self.volumes[volume]["kind"] == "emptyDir" and self.volumes[volume]["medium"] == "Memory":
+                lines += ["RuntimeDirectory=everynode/%s/%s" % (self.base, volume), "RuntimeDirectoryPreserve=yes",
+                          "RuntimeDirectoryMode=0777"]
+        return lines + _security(container["security"])
+
+    def _mount_source(self, mount: Mapping[str, Any]) -> Tuple[str, bool]:
+        volume = self.volumes[mount["volume"]]
+        if volume["kind"] == "hostPath":
+            source, read_only = volume["path"], mount["readOnly"]
+        elif volume["kind"] == "files":
+            source, read_only = os.path.join(self.revision, "volumes", volume["name"]), True
+        elif volume["medium"] == "Memory":
+            source, read_only = os.path.join(RUN, self.base, volume["name"]), mount["readOnly"]
+        else:
+            source, read_only = os.path.join(self.directory, "volumes", volume["name"]), mount["readOnly"]
+        return os.path.normpath(os.path.join(source, mount["subPath"])), read_only
+
+    def _environment_file(self, container: Mapping[str, Any]) -> bytes:
+        variables = dict(container["environment"])
+        variables.update(self.secrets["environment"].get(container["name"], {}))
+        for index, word in self.secrets["arguments"].get(container["name"], {}).items():
+            variables["EVERYNODE_ARGUMENT_" + index] = word
+        return "".join("%s=%s\n" % (name, _environment_value(value)) for name, value in sorted(variables.items())).encode()
+
+    def _volume_files(self, volume: Mapping[str, Any]) -> Dict[str, files.File]:
+        hidden = self.secrets["files"].get(volume["name"], {})
+        result = {}
+        for file in volume["files"]:
+            secret = file["content"] is None
+            mode = file["mode"]
+            if secret and not self._read_by_others(volume["name"]):
+                mode &= 0o700
+            content = base64.b64decode(hidden[file["path"]] if secret else file["content"])
+            name = os.path.join("volumes", volume["name"], file["path"])
+            result[name] = files.File(content, mode, volume["group"] or 0, secret)
+        return result
+
+    def _read_by_others(self, volume: str) -> bool:
+        return any(
+            container["security"]["user"] or container["security"]["group"]
+            for container in self.definition["containers"]
+            if volume in [mount["volume"] for mount in container["mounts"]]
+        )
+
+    def _probe_period(self) -> int:
+        return min(
+            [
+                int(container["probes"][kind].get("periodSeconds") or 10)
+                for container in self.definition["containers"]
+                for kind in ("liveness", "readiness")
+                if kind in container["probes"]
+            ]
+            or [0]
+        )
+
+    def _timer(self, period: int) -> List[str]:
+        lines = self._head("Probes of DaemonSet %(namespace)s/%(name)s" % self.definition) + self._part_of_target()
+        lines += ["", "[Timer]", "OnActiveSec=1", "OnUnitInactiveSec=%d" % period, "AccuracySec=250ms"]
+        return lines + ["", "[Install]", "WantedBy=multi-user.target"]
+
+    def _prober(self) -> List[str]:
+        lines = self._head("Probes of DaemonSet %(namespace)s/%(name)s" % self.definition)
+        # Without the limit every probe would leave systemd's «Starting» and «Finished» in the journal.
+        return lines + ["", "[Service]", "Type=oneshot", "LogLevelMax=notice", "ExecStart=" + self._keeper("probe")]
+
+    def _target(self, units: Sequence[str]) -> List[str]:
+        lines = self._head("DaemonSet %(namespace)s/%(name)s" % self.definition)
+        return lines + ["Wants=" + " ".join(units), "", "[Install]", "WantedBy=multi-user.target"]
+
+    def _keeper_entries(self) -> Dict[str, Any]:
+        return {
+            self.unit(container): dict(
+                container["lifecycle"], probes=container["probes"], workingDirectory=container["workingDirectory"]
+            )
+            for container in self.definition["containers"]
+            if container["probes"] or container["lifecycle"]
+        }
+
+    # ------------------------------------------------------------------------------------------------- before the switch
+
+    def problems(self, sources_present: bool) -> List[str]:
+        """What would keep this revision from starting here; programs are only looked for once their sources are there."""
+        found = []
+        for volume in self.definition["volumes"]:
+            if volume["kind"] == "hostPath":
+                found += _host_path_problems(volume)
+        for container in self.definition["containers"]:
+            program = container["argv"][0]
+            path = None if os.path.isabs(program) else os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+            if (sources_present or container["source"]["kind"] == "host") and not shutil.which(program, path=path):
+                found.append(
+                    "container %s: the program %s is not on this node%s" % (container["name"], program, _where(container["source"]))
+                )
+        return found
+
+    def prepare_paths(self) -> List[str]:
+        """Make what hostPath volumes may create, empty folders, and mount points; returns the mount points that were made."""
+        made = []
+        for volume in self.definition["volumes"]:
+            if volume["kind"] == "hostPath" and not os.path.exists(volume["path"]):
+                if volume["type"] == "FileOrCreate":
+                    files.write(volume["path"], files.File(b"", 0o644))
+                else:
+                    os.makedirs(volume["path"], mode=0o755)
+        for container in self.definition["containers"]:
+            for mount in container["mounts"]:
+                volume = self.volumes[mount["volume"]]
+                source, _read_only = self._mount_source(mount)
+                if volume["kind"] != "files" and mount["subPath"] and not os.path.exists(source) and volume.get("medium") != "Memory":
+                    os.makedirs(source, mode=0o755)
+                made += _make_mount_point(mount["target"], os.path.isdir(source) or not os.path.exists(source))
+        return made
+
+    def empty_volumes(self) -> None:
+        """An emptyDir begins empty with every new instance and outlives restarts of its containers."""
+        wanted = [volume for volume in self.definition["volumes"] if volume["kind"] == "emptyDir"]
+        files.remove(os.path.join(self.directory, "volumes"))
+        files.remove(os.path.join(RUN, self.base))
+        group = max([group for container in self.definition["containers"] for group in container["security"]["groups"]] or [0])
+        for volume in wanted:
+            if volume["medium"] != "Memory":
+                path = os.path.join(self.directory, "volumes", volume["name"])
+                os.makedirs(path)
+                os.chown(path, 0, group)
+                os.chmod(path, 0o2777 if group else 0o777)
+
+
+# ------------------------------------------------------------------------------------------------------------ systemctl
+
+
+def systemctl(*arguments: str, check: bool = True) -> str:
+    process = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if check and process.returncode:
+        words = process.stderr.decode("utf-8", "replace").strip() or process.stdout.decode("utf-8", "replace").strip()
+        raise OSError("systemctl %s failed: %s" % (" ".join(arguments), words))
+    return process.stdout.decode("utf-8", "replace")
+
+
+def show(units: Sequence[str], *properties: str) -> Dict[str, Dict[str, str]]:
+    """The properties of units, those that do not exist too, by the names they were asked by."""
+    if not units:
+        return {}
+    output = systemctl("show", "--property=" + ",".join(properties), "--", *units)
+    blocks = output.strip("\n").split("\n\n")
+    return {
+        unit: dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for unit, block in zip(units, blocks)
+    }
+
+
+def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
+    match = ["_SYSTEMD_INVOCATION_ID=" + invocation] if invocation else ["--unit=" + unit]
+    process = subprocess.run(
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=%d" % lines, *match],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+    )
+    return process.stdout.decode("utf-8", "replace").strip("\n")
+
+
+def remove_units(units: Sequence[str]) -> None:
+    """Stop and disable units and remove their files, drop-ins too; afterwards nothing of them is left."""
+    if not units:
+        return
+    systemctl("stop", "--", *units, check=False)
+    systemctl("disable", "--quiet", "--", *units, check=False)
+    for unit in units:
+        files.remove(os.path.join(UNIT_DIRECTORY, unit))
+        files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
+        files.remove(os.path.join(UNIT_DIRECTORY, "multi-user.target.wants", unit))
+        for suffix in (".json", ".json.new", ".lock", ".backoff", ".backoff.new", ".killed"):
+            keeper.forget(os.path.join(RUN, unit + suffix))
+    files.sync_directory(UNIT_DIRECTORY)
+    systemctl("daemon-reload")
+    systemctl("reset-failed", "--", *units, check=False)
+
+
+# --------------------------------------------------------------------------------------------------------- small pieces
+
+
+def _entry(
+    unit: str, container: Optional[str] = None, enabled: bool = True, active: bool = True, readiness: bool = False
+) -> Dict[str, Any]:
+    return {"unit": unit, "container": container, "enabled": enabled, "active": active, "readiness": readiness}
+
+
+def _text(lines: Sequence[str]) -> files.File:
+    return files.File(("\n".join(lines) + "\n").encode(), 0o644)
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _keeper_source() -> bytes:
+    """The module travels in a zip, so the source is asked of whatever loaded it."""
+    loader = keeper.__spec__.loader if keeper.__spec__ else None
+    source = loader.get_source(keeper.__name__) if loader and hasattr(loader, "get_source") else None
+    if source is None:
+        raise OSError("the source of %s is not to be had" % keeper.__name__)
+    return str(source).encode()
+
+
+def _specifiers(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quote(word: str) -> str:
+    """One word of an Exec line; systemd would expand %, $ and backslashes (systemd.service, «Command lines»)."""
+    result = ""
+    for character in word:
+        if character in '\\"':
+            result += "\\" + character
+        elif character in "%$":
+            result += character * 2
+        elif character < " " or character == "\x7f":
+            result += "\\x%02x" % ord(character)
+        else:
+            result += character
+    return '"%s"' % result
+
+
+def _path(path: str) -> str:
+    return path.replace("\\", "\\\\").replace('"', '\\"').replace(":", "\\:")
+
+
+def _environment_value(value: str) -> str:
+    """Inside double quotes an environment file keeps everything but these four (systemd's env-file.c)."""
+    return '"%s"' % "".join("\\" + c if c in '"\\`$' else c for c in value)
+
+
+def _security(security: Mapping[str, Any]) -> List[str]:
+    lines = []
+    if security["user"] is not None:
+        lines.append("User=%d" % security["user"])
+    if security["group"] is not None:
+        lines.append("Group=%d" % security["group"])
+    if security["groups"]:
+        lines.append("SupplementaryGroups=" + " ".join(str(group) for group in security["groups"]))
+    if security["readOnlyRoot"]:
+        lines.append("ProtectSystem=strict")
+    if security["noNewPrivileges"]:
+        lines.append("NoNewPrivileges=yes")
+    if security["oomScore"] is not None:
+        lines.append("OOMScoreAdjust=%d" % security["oomScore"])
+    if security["seLinux"]:
+        options = security["seLinux"]
+        context = [options.get("user", "system_u"), options.get("role", "system_r"), options.get("type", ""), options.get("level", "s0")]
+        lines.append("SELinuxContext=-" + _specifiers(":".join(context)))
+    if security["appArmor"]:
+        lines.append("AppArmorProfile=" + _specifiers(security["appArmor"]))
+    if security["privileged"]:
+        return lines
+    if security["seccomp"] == "RuntimeDefault":
+        lines += ["SystemCallFilter=@system-service", "SystemCallErrorNumber=EPERM"]
+    return lines + _capabilities(security)
+
+
+def _capabilities(security: Mapping[str, Any]) -> List[str]:
+    """A host process starts with the host's full set, so only what is dropped narrows it."""
+    added = [_capability(name) for name in security["addCapabilities"]]
+    dropped = [_capability(name) for name in security["dropCapabilities"]]
+    lines = []
+    if "CAP_ALL" in dropped and "CAP_ALL" not in added:
+        lines.append("CapabilityBoundingSet=" + " ".join(added))
+    elif dropped and "CAP_ALL" not in dropped:
+        lines.append("CapabilityBoundingSet=~" + " ".join(name for name in dropped if name not in added))
+    if added and security["user"]:
+        lines.append("AmbientCapabilities=" + ("~" if "CAP_ALL" in added else " ".join(added)))
+    return lines
+
+
+def _capability(name: str) -> str:
+    name = name.upper()
+    return name if name.startswith("CAP_") else "CAP_" + name
+
+
+def _limits(resources: Mapping[str, Optional[int]]) -> List[str]:
+    lines = []
+    if resources["memoryLimit"]:
+        lines.append("MemoryMax=%d" % resources["memoryLimit"])
+    if resources["memoryRequest"]:
+        lines.append("MemoryLow=%d" % resources["memoryRequest"])
+    if resources["cpuLimit"]:
+        lines.append("CPUQuota=%d%%" % max(1, -(-resources["cpuLimit"] // 10)))
+    if resources["cpuRequest"]:
+        # One core is systemd's default weight of 100, as it is 1024 of the kernel's shares in Kubernetes.
+        lines.append("CPUWeight=%d" % min(max(1, resources["cpuRequest"] // 10), 10000))
+    return lines
+
+
+def _host_path_problems(volume: Mapping[str, Any]) -> List[str]:
+    path, kind = volume["path"], volume["type"]
+    where = "volume %s: hostPath %s" % (volume["name"], path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if kind in ("", "DirectoryOrCreate"):
+            return []
+        if kind == "FileOrCreate" and os.path.isdir(os.path.dirname(path)):
+            return []
+        return ["%s is not on this node, and type %s does not let it be made" % (where, kind)]
+    except OSError as error:
+        return ["%s: %s" % (where, error.strerror)]
+    if kind and not HOST_PATH_TESTS[kind](mode):
+        return ["%s is not of type %s" % (where, kind)]
+    return []
+
+
+def _make_mount_point(target: str, directory: bool) -> List[str]:
+    """systemd would make a missing mount point as well, and leave it for ever; ours are known and go with the instance."""
+    made = []
+    missing = target
+    while not os.path.lexists(missing):
+        made.append(missing)
+        missing = os.path.dirname(missing)
+    for path in reversed(made):
+        if directory or path != target:
+            os.mkdir(path, 0o755)
+        else:
+            files.write(path, files.File(b"", 0o644))
+    return list(reversed(made))
+
+
+def _where(source: Mapping[str, Any]) -> str:
+    if source["kind"] == "package":
+        return ", though the package %s is installed: does `command` name a program of it?" % source["package"]
+    if source["kind"] == "archive":
+        return ": the archive %s does not hold it" % source["url"]
+    return ": install it first, or use a package:// image"

@@ -1,0 +1,204 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Exactly one instance of a DaemonSet on this host
+version_added: 0.1.0
+description:
+  - Enforces exactly one instance of one DaemonSet on this host, as a systemd service. It creates, updates, repairs and removes it.
+  - A revision is written beside the old one and synced before anything is stopped; the old instance is stopped before the new one is
+    started; the module waits on the host until the new one is ready (by its readiness probe, or else running steadily) and fails with
+    the unit's state and its last log lines if it does not become so.
+  - Written in a play, the manifest is read on the control node and this host's labels and taints decide, as Kubernetes' do, whether
+    it should run the DaemonSet at all. A host on which everything is as declared costs one shell script and no Python.
+options:
+  manifests:
+    description:
+      - Kubernetes manifests. Files, folders and globs on the control node, or inline objects.
+      - Required with O(state=present) and O(state=staged) unless O(definition) is given.
+    type: list
+    elements: raw
+  name:
+    description:
+      - The DaemonSet's name. Needed where O(manifests) hold several, and with O(state=absent) without O(manifests).
+    type: str
+  namespace:
+    description: The DaemonSet's namespace.
+    type: str
+    default: default
+  state:
+    description:
+      - With V(present) the instance runs the declared revision, whole and ready; a host that is not eligible has none.
+      - With V(staged) the declared revision is written beside what runs, which is not touched.
+      - With V(absent) nothing of the instance is left, and units that it replaced are given back.
+    type: str
+    choices: [present, staged, absent]
+    default: present
+  definition:
+    description:
+      - A resolved instance, as M(everynode.daemonset.plan) and M(everynode.daemonset.step) pass it between the control node and the
+        host. Not meant to be written by hand.
+    type: dict
+  secrets:
+    description: The contents of Secrets that belong to O(definition), opaque.
+    type: str
+  timeout:
+    description:
+      - Seconds to wait for readiness. The times that the probes may rightly take and C(minReadySeconds) are added to it.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing and tells exactly what would be done.
+  diff_mode:
+    support: full
+    description: Shows units, configuration and environment; what comes from a Secret is only said to differ.
+  idempotent:
+    support: full
+    description: A second run changes nothing and starts nothing.
+  platform:
+    support: full
+    description: Needs systemd, Python 3.8 or newer, and root.
+    platforms: posix
+  action:
+    support: full
+    description: Reads manifests, labels and taints on the control node.
+  async:
+    support: none
+    description: The control node's half has to stay.
+author:
+  - everynode contributors (@everynode)
+"""
+
+EXAMPLES = r"""
+- name: Run node-exporter on every host that its nodeSelector matches
+  everynode.daemonset.instance:
+    manifests: node-exporter.yaml
+
+- name: Run it from an inline manifest
+  everynode.daemonset.instance:
+    manifests:
+      - apiVersion: apps/v1
+        kind: DaemonSet
+        metadata:
+          name: heartbeat
+        spec:
+          selector:
+            matchLabels: {app: heartbeat}
+          template:
+            metadata:
+              labels: {app: heartbeat}
+            spec:
+              containers:
+                - name: heartbeat
+                  image: host:///usr/bin/sleep
+                  args: [infinity]
+
+- name: Remove it
+  everynode.daemonset.instance:
+    name: heartbeat
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done, in order and in plain words.
+  returned: always
+  type: list
+  elements: str
+  sample: ["write revision 1b2c3d4e5f60", "put revision 1b2c3d4e5f60 in place", "start everynode.default.node-exporter.service"]
+instance:
+  description: What stands on the host afterwards; empty if nothing does.
+  returned: always but in check mode
+  type: dict
+  contains:
+    revision:
+      description: The hash of the revision that is in place.
+      type: str
+    intact:
+      description: Whether everything on disk and in systemd is as the revision wants it.
+      type: bool
+    ready:
+      description: Whether every container is ready.
+      type: bool
+    restarts:
+      description: How often systemd has restarted its processes since the last switch.
+      type: int
+"""
+
+import base64
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.everynode.daemonset.plugins.module_utils.instance import Enforcer, InstanceError
+
+
+def run(module: AnsibleModule) -> dict:
+    parameters = module.params
+    definition = parameters["definition"]
+    secrets = json.loads(base64.b64decode(parameters["secrets"])) if parameters["secrets"] else {}
+    secrets = {kind: secrets.get(kind, {}) for kind in ("environment", "arguments", "files")}
+    namespace, name = parameters["namespace"], parameters["name"]
+    enforcer = Enforcer(namespace, name, check_mode=module.check_mode)
+    result: dict = {}
+    try:
+        if parameters["state"] == "absent":
+            enforcer.absent()
+        elif parameters["state"] == "staged":
+            enforcer.staged(definition, secrets)
+        else:
+            enforcer.present(definition, secrets, parameters["timeout"])
+        if not module.check_mode:
+            found = enforcer.observe()
+            result["instance"] = found._asdict() if found else {}
+    except InstanceError as error:
+        result.update(failed=True, msg=_without(str(error), secrets))
+    except OSError as error:
+        result.update(failed=True, msg="%s/%s: %s" % (namespace, name, error))
+    result.update(changed=bool(enforcer.actions), actions=enforcer.actions)
+    if module._diff:
+        result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
+    return result
+
+
+def _without(text: str, secrets: dict) -> str:
+    """The daemon's own log lines may hold what it was given."""
+    values = [value for group in ("environment", "arguments") for one in secrets[group].values() for value in one.values()]
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) > 3:
+            text = text.replace(value, "********")
+    return text
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "manifests": {"type": "list", "elements": "raw"},
+            "name": {"type": "str"},
+            "namespace": {"type": "str", "default": "default"},
+            "state": {"type": "str", "choices": ["present", "staged", "absent"], "default": "present"},
+            "definition": {"type": "dict"},
+            "secrets": {"type": "str", "no_log": True},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    if not module.params["name"]:
+        module.fail_json(msg="name is required: which DaemonSet?")
+    if module.params["state"] != "absent" and not module.params["definition"]:
+        module.fail_json(msg="definition is required on the host; in a play give `manifests`, and the control node makes it")
+    result = run(module)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
