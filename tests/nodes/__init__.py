@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Throwaway nodes for the demo, the tests, Molecule and the benchmarks: real systemd, real sshd, in containers on this machine."""
+"""Throwaway nodes for the demo, the tests, Molecule and the benchmarks: real systemd, real sshd, in containers."""
 
 from .cluster import Cluster
 from .errors import NodesError

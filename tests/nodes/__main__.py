@@ -35,7 +35,7 @@ def up(options: argparse.Namespace) -> None:
     cluster = Cluster(options.cluster)
     names = _hosts_of(options.hosts_from) if options.hosts_from else [f"node{n + 1}" for n in range(options.count)]
     suites = itertools.cycle(options.suite or ["trixie"])
-    members = cluster.up(NodeSpec(name, suite) for name, suite in zip(names, suites))
+    members = cluster.up(NodeSpec(name, suite) for name, suite in zip(names, suites, strict=False))
     path = cluster.write_inventory(members, path=options.inventory, user=options.user)
     for node in members:
         print(f"{node.name:<16} {node.suite:<10} 127.0.0.1:{node.port:<6} {node.address}")
@@ -43,7 +43,7 @@ def up(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    for node in Cluster(options.cluster).list():
+    for node in Cluster(options.cluster).nodes():
         print(f"{node.name:<16} {node.suite:<10} 127.0.0.1:{node.port:<6} {node.state:<10} {node.container}")
 
 
@@ -75,12 +75,12 @@ def _parser() -> argparse.ArgumentParser:
 
     start = verbs.add_parser("up", parents=[common], help="start nodes that are not there yet and write an inventory")
     start.add_argument("--count", type=int, default=1, help="how many: node1, node2, ... (default: %(default)s)")
-    start.add_argument("--hosts-from", type=Path, metavar="FILE", help="one node for each host of this YAML inventory instead")
+    start.add_argument("--hosts-from", type=Path, metavar="FILE", help="instead: a node for each host of this one")
     start.add_argument(
-        "--suite", action="append", choices=SUITES, help="Debian release; given several times, nodes take turns (default: trixie)"
+        "--suite", action="append", choices=SUITES, help="given several times, nodes take turns (default: trixie)"
     )
-    start.add_argument("--user", choices=("root", "admin", "guest"), default="root", help="who logs in (admin has sudo)")
-    start.add_argument("--inventory", type=Path, metavar="FILE", help="where to write it (default: .cache/nodes/CLUSTER/inventory.yml)")
+    start.add_argument("--user", choices=("root", "admin", "guest"), default="root", help="who logs in")
+    start.add_argument("--inventory", type=Path, metavar="FILE", help="default: .cache/nodes/CLUSTER/inventory.yml")
     start.set_defaults(command=up)
 
     verbs.add_parser("list", parents=[common], help="list the nodes").set_defaults(command=show)

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A named set of nodes, its key and its inventory. Whatever it starts carries its name, so that taking it down takes nothing else."""
+"""A named set of nodes, its key and its inventory.
+
+Whatever it starts carries its name, so that taking it down takes nothing else.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,10 @@ from typing import Any
 import docker
 import yaml
 
-from . import node as nodes
 from .errors import NodesError
 from .host import connect, need_program
 from .image import ensure_image
-from .node import Node, NodeSpec
+from .node import CLUSTER_LABEL, Node, NodeSpec, create
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "nodes"
 # The engine and two cores are kept busy by this many starts at a time; more only queue.
@@ -51,17 +53,20 @@ class Cluster:
             self._client = connect()
         return self._client
 
-    def list(self) -> list[Node]:
+    def nodes(self) -> list[Node]:
         """The nodes that are there, running or not, by name."""
-        found = self.client.containers.list(all=True, filters={"label": f"{nodes.CLUSTER_LABEL}={self.name}"})
+        found = self.client.containers.list(all=True, filters={"label": f"{CLUSTER_LABEL}={self.name}"})
         return sorted((Node(container) for container in found), key=lambda node: node.name)
 
     def up(self, specs: Iterable[NodeSpec]) -> list[Node]:
-        """The nodes asked for, booted, in the order asked for. Those that already run are left as they are; others of the cluster too."""
+        """The nodes asked for, booted, in the order asked for.
+
+        Those that already run are left as they are, and so are the cluster's other nodes.
+        """
         wanted = list(specs)
         images = {suite: ensure_image(self.client, suite) for suite in dict.fromkeys(spec.suite for spec in wanted)}
         public_key = self._ensure_key()
-        present = {node.name: node for node in self.list()}
+        present = {node.name: node for node in self.nodes()}
 
         def ensure(spec: NodeSpec) -> Node:
             node = present.get(spec.name)
@@ -69,7 +74,7 @@ class Cluster:
                 node.remove()
                 node = None
             if node is None:
-                node = nodes.create(self.client, self.name, spec, images[spec.suite], public_key)
+                node = create(self.client, self.name, spec, images[spec.suite], public_key)
             if node.state != "running":
                 node.start()
             node.wait()
@@ -80,7 +85,7 @@ class Cluster:
 
     def down(self, names: Sequence[str] | None = None) -> list[str]:
         """Removes the named nodes, or without names all of them together with the cluster's key and inventory."""
-        going = [node for node in self.list() if names is None or node.name in names]
+        going = [node for node in self.nodes() if names is None or node.name in names]
         with ThreadPoolExecutor(PARALLEL) as pool:
             list(pool.map(Node.remove, going))
         if names is None:
@@ -97,11 +102,12 @@ class Cluster:
         group_vars: Mapping[str, Mapping[str, Any]] | None = None,
         host_vars: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Path:
-        """Writes an Ansible inventory (YAML) that reaches these nodes as `user`: root, admin (has sudo) or guest (has not).
+        """Writes an Ansible inventory (YAML) that reaches these nodes as `user`: root, admin (with sudo) or guest.
 
         `groups` maps a group to its hosts; `group_vars` may also name the group all.
         """
-        hosts = {node.name: {**self._connection(node, user), **(host_vars or {}).get(node.name, {})} for node in members}
+        own_vars = host_vars or {}
+        hosts = {node.name: {**self._connection(node, user), **own_vars.get(node.name, {})} for node in members}
         children: dict[str, dict[str, Any]] = {
             group: {"hosts": dict.fromkeys(names, None)} for group, names in (groups or {}).items()
         }
@@ -138,6 +144,6 @@ class Cluster:
             comment = f"everynode-{self.name}"
             subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(self.key)], check=True)
             # Nodes of a former key can't be reached with this one.
-            for node in self.list():
+            for node in self.nodes():
                 node.remove()
         return public.read_text(encoding="utf-8")

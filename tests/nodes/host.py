@@ -38,6 +38,10 @@ def privileged(command: Sequence[str]) -> list[str]:
     return ["sudo", *command]
 
 
+def run_privileged(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(privileged(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
 def find_program(name: str) -> str | None:
     """Administrators' folders are not on every user's PATH."""
     return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin")
@@ -57,17 +61,17 @@ def need_program(name: str, packages: Sequence[str]) -> str:
 def install_packages(packages: Sequence[str]) -> None:
     names = " ".join(packages)
     if find_program("apt-get") is None:
-        raise NodesError(f"please install what the distribution calls {names}: this is not Debian or Ubuntu, no apt-get here")
+        raise NodesError(f"please install what the distribution calls {names}: this machine has no apt-get")
     say(f"Installing {names} from the distribution")
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     for command in ([*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", *packages]):
-        done = subprocess.run(privileged(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = run_privileged(command)
         if done.returncode != 0:
             raise NodesError(f"apt could not install {names}:\n{(done.stdout + done.stderr).strip()}")
 
 
 def connect() -> docker.DockerClient:
-    """A client of an engine that answers. Docker is installed from the distribution if it is absent, and started if it is not running."""
+    """A client of an engine that answers: installed from the distribution if absent, started if not running."""
     client = _client()
     if client is not None:
         return client
@@ -95,13 +99,13 @@ def _client() -> docker.DockerClient | None:
 def _engine_listens() -> bool:
     """True if an engine holds the socket, whether or not this user may talk to it."""
     probe = ["docker", "-H", f"unix://{ENGINE_SOCKET}", "version"]
-    return ENGINE_SOCKET.exists() and subprocess.run(privileged(probe), capture_output=True, check=False).returncode == 0
+    return ENGINE_SOCKET.exists() and run_privileged(probe).returncode == 0
 
 
 def _start_engine(dockerd: str) -> None:
     say("Starting the Docker engine")
     if Path("/run/systemd/system").exists():
-        subprocess.run(privileged(["systemctl", "start", "docker"]), check=False)
+        run_privileged(["systemctl", "start", "docker"])
     else:
         # No init system here: the engine outlives this command in a session of its own.
         with ENGINE_LOG.open("ab") as log:
@@ -111,15 +115,15 @@ def _start_engine(dockerd: str) -> None:
     deadline = time.monotonic() + ENGINE_START_SECONDS
     while not _engine_listens():
         if time.monotonic() > deadline:
-            raise NodesError(f"the Docker engine did not start within {ENGINE_START_SECONDS} s; see {ENGINE_LOG} or its journal")
+            raise NodesError(f"the Docker engine did not start within {ENGINE_START_SECONDS} s; see {ENGINE_LOG}")
         time.sleep(0.2)
 
 
 def _open_socket() -> None:
-    """An engine that was only now installed answers root and the group docker: let this user in until the engine's next start."""
+    """An engine answers root and the group docker: let this user in as well, until the engine's next start."""
     if os.geteuid() == 0 or os.access(ENGINE_SOCKET, os.W_OK):
         return
     need_program("setfacl", ["acl"])
     user = getpass.getuser()
     say(f"Letting {user} use the Docker engine until its next start")
-    subprocess.run(privileged(["setfacl", "-m", f"u:{user}:rw", str(ENGINE_SOCKET)]), check=False)
+    run_privileged(["setfacl", "-m", f"u:{user}:rw", str(ENGINE_SOCKET)])

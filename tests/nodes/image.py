@@ -4,7 +4,7 @@
 
 """Node images, bootstrapped from the distribution's packages and kept by the hash of their recipe.
 
-A node gets its packages as this machine does: the recipe takes over the machine's archive, proxy and date-check settings for apt.
+A node gets its packages as this machine does: the recipe takes over where the machine's apt looks, and how.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import hashlib
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import docker
 from docker.errors import ImageNotFound
 
 from .errors import NodesError
-from .host import find_program, need_program, privileged, say
+from .host import find_program, need_program, run_privileged, say
 
 REPOSITORY = "everynode-node"
+IMAGE_LABEL = "everynode.node-image"
 SUITES = ("trixie", "bookworm")
 # Package lists are part of the image and go stale: a version that they name may leave the archive.
 OLDEST = timedelta(days=7)
@@ -39,9 +40,15 @@ PACKAGES = (
     "procps",
 )
 # Settings of the machine's apt that a node must share to reach the same packages.
-SHARED_APT_SETTINGS = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+SHARED_APT_SETTINGS = (
+    "Acquire::http::Proxy",
+    "Acquire::https::Proxy",
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+)
 
-# Runs on the host with the new system's root folder as $1. Three accounts take the cluster's key: root, one with sudo, one without.
+# Runs on the host with the new system's root folder as $1.
+# Three accounts take the cluster's key: root, one with sudo, one without.
 SET_UP = r"""
 set -eu
 root="$1"
@@ -55,8 +62,9 @@ mkdir -p "$root/var/log/journal"
 : > "$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
 # What has nothing to do in a container.
-for unit in console-getty.service getty.target systemd-firstboot.service systemd-udevd.service systemd-hwdb-update.service \
-    systemd-sysctl.service sys-kernel-debug.mount sys-kernel-config.mount dev-mqueue.mount dev-hugepages.mount \
+for unit in console-getty.service getty.target systemd-firstboot.service systemd-udevd.service \
+    systemd-hwdb-update.service systemd-sysctl.service \
+    sys-kernel-debug.mount sys-kernel-config.mount dev-mqueue.mount dev-hugepages.mount \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
@@ -68,6 +76,7 @@ DOCKERFILE_CHANGES = [
     "ENV SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
     # A container engine inside a node cannot put its overlay on the node's own.
     'VOLUME ["/var/lib/docker", "/var/lib/containers"]',
+    f"LABEL {IMAGE_LABEL}=1",
     'CMD ["/lib/systemd/systemd"]',
 ]
 
@@ -99,7 +108,7 @@ def ensure_image(client: docker.DockerClient, suite: str) -> str:
 
 
 def package_sources(suite: str) -> tuple[str, ...]:
-    """This machine's Debian archives, as one-line sources for a suite; empty (the bootstrap's own default) where the machine names none."""
+    """This machine's Debian archives as one-line sources for a suite; none means the bootstrap's own default."""
     if find_program("apt-get") is None:
         return ()
     listed = subprocess.run(
@@ -132,8 +141,8 @@ def _is_fresh(client: docker.DockerClient, tag: str) -> bool:
     except ImageNotFound:
         return False
     # The engine gives nanoseconds, which datetime cannot read: seconds are enough.
-    created = datetime.fromisoformat(image.attrs["Created"][:19]).replace(tzinfo=timezone.utc)
-    return datetime.now(timezone.utc) - created < OLDEST
+    created = datetime.fromisoformat(image.attrs["Created"][:19]).replace(tzinfo=UTC)
+    return datetime.now(UTC) - created < OLDEST
 
 
 def _build(client: docker.DockerClient, recipe: Recipe) -> None:
@@ -143,24 +152,23 @@ def _build(client: docker.DockerClient, recipe: Recipe) -> None:
         script.write_text(SET_UP, encoding="utf-8")
         archive = Path(folder, "root.tar")
         command = [mmdebstrap, "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-        command += ["--skip=cleanup/apt/lists", f"--customize-hook=sh {script} \"$1\""]
+        command += ["--skip=cleanup/apt/lists", f'--customize-hook=sh {script} "$1"']
         for setting in (*recipe.apt_settings, 'APT::Install-Recommends "false";', 'Acquire::Languages "none";'):
             command.append(f"--aptopt={setting}")
         for kind in ("man", "doc", "locale", "info", "lintian"):
             command.append(f"--dpkgopt=path-exclude=/usr/share/{kind}/*")
         command += [recipe.suite, str(archive), *recipe.sources]
-        # Where the user is not root the tool runs in a user namespace of its own only on some machines; sudo works on all.
-        built = subprocess.run(privileged(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        built = run_privileged(command)
         if built.returncode != 0:
             raise NodesError(f"the node image for {recipe.suite} could not be built:\n{built.stderr.strip()}")
         repository, _, tag = recipe.tag.partition(":")
         client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=DOCKERFILE_CHANGES)
-        subprocess.run(privileged(["rm", "-f", str(archive)]), check=False)
 
 
 def _forget_older(client: docker.DockerClient, recipe: Recipe) -> None:
-    """Images of this suite by former recipes take room for nothing; one that a node still uses stays until the next build."""
+    """Images of this suite by former recipes only take room; a node that still runs keeps what it needs of its own."""
     for image in client.images.list(REPOSITORY):
         for tag in image.tags:
             if tag.startswith(f"{REPOSITORY}:{recipe.suite}-") and tag != recipe.tag:
-                client.api.remove_image(tag, force=True, noprune=False)
+                client.api.remove_image(tag, force=True)
+    client.images.prune({"dangling": True, "label": IMAGE_LABEL})

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import io
+import random
 import socket
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import docker
 from docker.models.containers import Container
@@ -23,8 +25,8 @@ from .errors import NodesError
 
 BOOT_SECONDS = 90
 
-# No --privileged: where the machine itself lacks a capability the engine refuses it. These are what systemd, unit sandboxing and
-# a container engine inside the node need.
+# No --privileged: the engine refuses it where the machine itself lacks a capability. These are what systemd, unit
+# sandboxing and a container engine inside the node need.
 CAPABILITIES = [
     "SYS_ADMIN",
     "NET_ADMIN",
@@ -41,6 +43,9 @@ CLUSTER_LABEL = "everynode.cluster"
 NODE_LABEL = "everynode.node"
 SUITE_LABEL = "everynode.suite"
 PORT_LABEL = "everynode.port"
+
+_ports_lock = threading.Lock()
+_ports_given: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,19 @@ class Node:
 
     @property
     def address(self) -> str:
-        """Its address on the containers' network, reachable from this machine; the engine may give another one after a restart."""
+        """Its address on the containers' network, reachable from this machine; another one after a restart, maybe."""
         self._container.reload()
         return str(self._container.attrs["NetworkSettings"]["IPAddress"])
 
     def run(self, command: str, *, check: bool = True, user: str = "root") -> subprocess.CompletedProcess[str]:
         """Runs a shell command in the node through the engine, so that it also works when the node's sshd does not."""
         done = self._container.exec_run(["sh", "-c", command], demux=True, user=user)
-        out, err = ((part or b"").decode(errors="replace") for part in done.output)
-        if check and done.exit_code != 0:
-            raise NodesError(f"{self.name}: `{command}` ended with {done.exit_code}:\n{out}{err}")
-        return subprocess.CompletedProcess(command, done.exit_code, out, err)
+        streams: tuple[bytes | None, bytes | None] = cast(Any, done.output)
+        out, err = ((stream or b"").decode(errors="replace") for stream in streams)
+        code = -1 if done.exit_code is None else done.exit_code
+        if check and code != 0:
+            raise NodesError(f"{self.name}: `{command}` ended with {code}:\n{out}{err}")
+        return subprocess.CompletedProcess(command, code, out, err)
 
     def read(self, path: str) -> str:
         """A file of the node."""
@@ -144,7 +151,8 @@ def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str
         tmpfs={"/run": "exec,mode=755", "/run/lock": "", "/tmp": "exec,mode=1777"},
         **_cgroup_options(client),
     )
-    # `--security-opt systempaths=unconfined`, which only the command line knows: an engine inside the node writes to /proc/sys.
+    # `--security-opt systempaths=unconfined`, which only the command line knows: an engine inside the node writes to
+    # /proc/sys.
     host_config.update(MaskedPaths=[], ReadonlyPaths=[])
     created = client.api.create_container(
         image,
@@ -162,7 +170,7 @@ def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str
 
 
 def _cgroup_options(client: docker.DockerClient) -> dict[str, Any]:
-    """On cgroup v2 the engine's default, a namespace of the container's own, is enough; on v1 systemd needs the host's tree."""
+    """On cgroup v2 the engine's default, a namespace of the container's own, is enough; v1 takes the host's tree."""
     if client.info().get("CgroupVersion") == "2":
         return {}
     return {"cgroupns": "host", "binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
@@ -178,9 +186,25 @@ def _archive(name: str, content: bytes, mode: int) -> bytes:
 
 
 def _free_port() -> int:
+    """A port that nobody listens on and that no other node of this run was given.
+
+    It lies below the range that the kernel takes the ports of outgoing connections from.
+    """
+    with _ports_lock:
+        while True:
+            port = random.randrange(20000, 32000)
+            if port not in _ports_given and _can_listen(port):
+                _ports_given.add(port)
+                return port
+
+
+def _can_listen(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _ssh_answers(port: int) -> bool:

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Runs `ansible-test sanity` with the ansible-core of the virtual environment given as the first argument.
+#
+# ansible-test wants to stand in a real folder ansible_collections/everynode/daemonset, and refuses a link to one: it gets a copy.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+venv=$PWD/$1
+
+copy=.cache/sanity/ansible_collections/everynode/daemonset
+rm -rf "$copy"
+mkdir -p "$copy"
+git ls-files -z --cached --others --exclude-standard |
+    while IFS= read -r -d '' file; do
+        if [ -e "$file" ]; then printf '%s\0' "$file"; fi
+    done | tar --create --null --files-from=- | tar --extract --directory "$copy"
+
+# ansible-test makes virtual environments with a get-pip script that it downloads from a site of its own, unless it lies here.
+# The pip that comes with Python does as well, and then only the Python package index is needed.
+script=$("$venv/bin/python" - << 'PYTHON'
+import re
+from pathlib import Path
+import ansible_test
+text = Path(ansible_test.__path__[0], "_internal/python_requirements.py").read_text()
+print("get_pip_%s.py" % re.search(r"\bpip='([\d.]+)'", text).group(1).replace(".", "_"))
+PYTHON
+)
+mkdir -p ~/.ansible/test/cache
+[ -e ~/.ansible/test/cache/"$script" ] ||
+    echo 'import ensurepip; ensurepip.bootstrap(default_pip=True)' > ~/.ansible/test/cache/"$script"
+
+cd "$copy"
+export PATH="$venv/bin:$PATH"
+exec ansible-test sanity --local --color no
