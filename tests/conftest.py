@@ -5,8 +5,8 @@
 """Makes ``ansible_collections.everynode.daemonset`` mean this checkout, wherever it lies.
 
 Ansible wants a collection in a folder ``ansible_collections/everynode/daemonset``. A checkout rarely lies in one, so
-the three packages are put into ``sys.modules`` by hand, the last with the checkout as its path. Where the import already
-leads here (as under ansible-test, whose collection loader is installed before this file is read), nothing is touched.
+the three packages are put into ``sys.modules`` by hand, the last with the checkout as its path. Where the import leads
+here already (as under ansible-test, whose collection loader is installed before this file is read), nothing is touched.
 """
 
 from __future__ import annotations

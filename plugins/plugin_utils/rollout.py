@@ -60,7 +60,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Strategy:
-    """``updateStrategy`` and ``minReadySeconds`` of a DaemonSet. The numbers may be percentages of the desired nodes."""
+    """``updateStrategy`` and ``minReadySeconds`` of a DaemonSet. The numbers may be percentages of desired nodes."""
 
     type: Literal["RollingUpdate", "OnDelete"] = "RollingUpdate"
     max_unavailable: int | str = 1

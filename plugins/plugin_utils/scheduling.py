@@ -219,7 +219,7 @@ def _toleration_identity(toleration: Mapping[str, Any]) -> tuple[str, ...]:
 def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, str], comparison_operators: bool = False) -> bool:
     """Say whether one toleration tolerates one taint; a tolerationSeconds makes no difference.
 
-    comparison_operators: let Gt and Lt count, as with the feature gate TaintTolerationComparisonOperators, which is off.
+    comparison_operators: let Gt and Lt count, as with the feature gate TaintTolerationComparisonOperators; it is off.
     """
     for field in ("effect", "key"):
         if toleration.get(field) and toleration[field] != taint.get(field):
