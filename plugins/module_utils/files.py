@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
-from typing import Dict, Mapping, NamedTuple, Optional
+from typing import Mapping, NamedTuple
 
 
 class File(NamedTuple):
@@ -18,7 +19,7 @@ class File(NamedTuple):
     secret: bool = False
 
 
-def read(path: str) -> Optional[bytes]:
+def read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -36,7 +37,7 @@ def sync_directory(path: str) -> None:
 
 def write(path: str, file: File) -> None:
     """Put a file in place atomically; whatever was at the path before, a link too, is replaced and not followed."""
-    beside = os.path.join(os.path.dirname(path), ".%s.new" % os.path.basename(path))
+    beside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
     remove(beside)
     _create(beside, file)
     os.rename(beside, path)
@@ -65,7 +66,7 @@ def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, 
         sync_directory(os.path.join(root, directory))
 
 
-def _parents(files: Mapping[str, File]) -> "set[str]":
+def _parents(files: Mapping[str, File]) -> set[str]:
     parents = set()
     for name in files:
         parent = os.path.dirname(name)
@@ -79,7 +80,7 @@ def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, in
     """True if the folder holds exactly these files with these contents, modes and owners."""
     if not os.path.isdir(root):
         return False
-    found: Dict[str, os.stat_result] = {}
+    found: dict[str, os.stat_result] = {}
     for folder, folders, names in os.walk(root):
         for name in folders + names:
             path = os.path.join(folder, name)
@@ -104,10 +105,8 @@ def remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
         return
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def link(target: str, path: str) -> None:

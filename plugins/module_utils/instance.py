@@ -15,9 +15,10 @@ import hashlib
 import os
 import subprocess
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from . import files, keeper, observation, record as records
+from . import files, keeper, observation
+from . import record as records
 from .observation import LISTING, MARK, ROOT, RUN, UNIT_DIRECTORY, Instance
 from .runtimes import systemd
 from .runtimes.systemd import Rendered, Systemd, remove_units, show, systemctl
@@ -37,12 +38,12 @@ class Enforcer:
     def __init__(self, namespace: str, name: str, check_mode: bool = False):
         self.namespace = namespace
         self.name = name
-        self.key = "%s/%s" % (namespace, name)
+        self.key = f"{namespace}/{name}"
         self.directory = os.path.join(ROOT, namespace, name)
         self.check_mode = check_mode
-        self.actions: List[str] = []
-        self.before: List[str] = []
-        self.after: List[str] = []
+        self.actions: list[str] = []
+        self.before: list[str] = []
+        self.after: list[str] = []
 
     # ------------------------------------------------------------------------------------------------- the three states
 
@@ -78,7 +79,7 @@ class Enforcer:
             if os.path.isdir(self.directory):
                 self._act("remove " + self.directory, self._remove_directories, record["mount_points"])
 
-    def observe(self) -> Optional[Instance]:
+    def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""
         output = subprocess.run(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE, check=False).stdout
         try:
@@ -88,16 +89,18 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
-    def _stage(self, runtime: Systemd, found: Optional[Instance]) -> Rendered:
+    def _stage(self, runtime: Systemd, found: Instance | None) -> Rendered:
         definition = runtime.definition
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
-        sources_present = not self.check_mode or all(
-            source["kind"] != "archive" or os.path.isdir(source["path"]) for source in definition["sources"]
-        ) and not any(source["kind"] == "package" for source in definition["sources"])
+        sources_present = (
+            not self.check_mode
+            or all(source["kind"] != "archive" or os.path.isdir(source["path"]) for source in definition["sources"])
+            and not any(source["kind"] == "package" for source in definition["sources"])
+        )
         problems = runtime.problems(sources_present)
         if problems:
-            raise InstanceError("%s cannot run here: %s" % (self.key, "; ".join(problems)))
+            raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
         self._take_over(definition)
         root = runtime.revision
         self._show_difference(root, rendered)
@@ -114,8 +117,8 @@ class Enforcer:
         return files.same_tree(root, wanted, rendered.directories) and fingerprints == _fingerprints(root, rendered)
 
     def _write_revision(self, root: str, rendered: Rendered) -> None:
-        beside = os.path.join(os.path.dirname(root), ".%s.new" % os.path.basename(root))
-        old = os.path.join(os.path.dirname(root), ".%s.old" % os.path.basename(root))
+        beside = os.path.join(os.path.dirname(root), f".{os.path.basename(root)}.new")
+        old = os.path.join(os.path.dirname(root), f".{os.path.basename(root)}.old")
         os.makedirs(os.path.dirname(root), mode=0o755, exist_ok=True)
         files.remove(beside)
         files.remove(old)
@@ -133,18 +136,20 @@ class Enforcer:
 
     def _refuse_foreign_units(self, rendered: Rendered) -> None:
         ours = set(self._own_units())
-        for unit, state in show([entry["unit"] for entry in rendered.units if entry["unit"] not in ours], "FragmentPath").items():
+        for unit, state in show(
+            [entry["unit"] for entry in rendered.units if entry["unit"] not in ours], "FragmentPath"
+        ).items():
             path = state.get("FragmentPath") or os.path.join(UNIT_DIRECTORY, unit)
             if os.path.lexists(path):
                 raise InstanceError(
-                    "%s exists (%s) and was not made by everynode for %s: it stays as it is. Remove it or rename it, "
-                    "or give the DaemonSet another name." % (unit, path, self.key)
+                    f"{unit} exists ({path}) and was not made by everynode for {self.key}: it stays as it is. Remove it or rename it, "
+                    "or give the DaemonSet another name."
                 )
 
-    def _own_units(self) -> List[str]:
+    def _own_units(self) -> list[str]:
         """Units that the record names, and every unit file that carries this instance's mark, whoever copied it."""
         units = {entry["unit"] for entry in records.load(self.directory)["units"]}
-        mark = ("%s=%s\n" % (MARK, self.key)).encode()
+        mark = (f"{MARK}={self.key}\n").encode()
         for unit in os.listdir(UNIT_DIRECTORY):
             path = os.path.join(UNIT_DIRECTORY, unit)
             if unit.startswith("everynode.") and os.path.isfile(path) and mark in (files.read(path) or b""):
@@ -162,13 +167,13 @@ class Enforcer:
                 continue  # it runs until the switch
             if state["active"]:
                 raise InstanceError(
-                    "%s is running on this node and would be a second instance of %s beside ours. "
-                    "Add the annotation everynode/replaces: %s to let the DaemonSet take its place (delete gives it back), "
-                    "or stop and disable it." % (unit, self.key, unit)
+                    f"{unit} is running on this node and would be a second instance of {self.key} beside ours. "
+                    f"Add the annotation everynode/replaces: {unit} to let the DaemonSet take its place (delete gives it back), "
+                    "or stop and disable it."
                 )
             self._replace(record, unit, state)
 
-    def _replace(self, record: Dict[str, Any], unit: str, state: Dict[str, Any]) -> None:
+    def _replace(self, record: dict[str, Any], unit: str, state: dict[str, Any]) -> None:
         record["replaced"][unit] = dict(state, masked=not state["path"].startswith(UNIT_DIRECTORY))
 
         def act() -> None:
@@ -181,14 +186,14 @@ class Enforcer:
 
         self._act("take the place of " + unit, act)
 
-    def _give_back(self, record: Dict[str, Any], still_replaced: Sequence[str]) -> None:
+    def _give_back(self, record: dict[str, Any], still_replaced: Sequence[str]) -> None:
         for unit in sorted(set(record["replaced"]) - set(still_replaced)):
             state = record["replaced"].pop(unit)
             self._act("give back " + unit, _restore, unit, state)
 
     # ----------------------------------------------------------------------------------------------------- the switch
 
-    def _switch(self, runtime: Systemd, rendered: Rendered, found: Optional[Instance]) -> None:
+    def _switch(self, runtime: Systemd, rendered: Rendered, found: Instance | None) -> None:
         definition = runtime.definition
         record = records.load(self.directory)
         wanted = [entry["unit"] for entry in rendered.units]
@@ -201,7 +206,9 @@ class Enforcer:
                 self._act("stop " + ", ".join(running), systemctl, "stop", "--", *running)
             if stale:
                 self._act("remove " + ", ".join(stale), remove_units, stale)
-            self._act("put revision %s in place" % definition["revision"], self._install, runtime, rendered, record)
+            self._act(
+                "put revision {} in place".format(definition["revision"]), self._install, runtime, rendered, record
+            )
         self._replace_named_units(definition)
         states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
         off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]
@@ -212,11 +219,13 @@ class Enforcer:
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
-    def _needs_restart(self, runtime: Systemd, rendered: Rendered, found: Optional[Instance]) -> bool:
+    def _needs_restart(self, runtime: Systemd, rendered: Rendered, found: Instance | None) -> bool:
         """False if files and links are all as they should be, so that starting or enabling is enough."""
         if found is None or found.revision != runtime.definition["revision"]:
             return True
-        if records.load(self.directory)["units"] != rendered.units or set(self._own_units()) != {e["unit"] for e in rendered.units}:
+        if records.load(self.directory)["units"] != rendered.units or set(self._own_units()) != {
+            e["unit"] for e in rendered.units
+        }:
             return True
         if self.actions:
             return True  # something of the revision had to be written again
@@ -229,7 +238,7 @@ class Enforcer:
             for unit, file in rendered.unit_files().items()
         )
 
-    def _install(self, runtime: Systemd, rendered: Rendered, record: Dict[str, Any]) -> None:
+    def _install(self, runtime: Systemd, rendered: Rendered, record: dict[str, Any]) -> None:
         """Everything of ours is stopped here; the record is written first, so that whatever follows is known to be ours."""
         now = time.time()
         revision = runtime.definition["revision"]
@@ -238,7 +247,8 @@ class Enforcer:
             revision=revision,
             created=record["created"] or now,
             units=rendered.units,
-            history=[entry for entry in record["history"] if entry["revision"] != revision] + [{"revision": revision, "at": now}],
+            history=[entry for entry in record["history"] if entry["revision"] != revision]
+            + [{"revision": revision, "at": now}],
         )
         records.save(self.directory, record)
         runtime.empty_volumes()
@@ -252,7 +262,9 @@ class Enforcer:
 
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
         record = records.load(self.directory)
-        for unit, state in _foreign_states([unit for unit in definition["replaces"] if unit not in record["replaced"]]).items():
+        for unit, state in _foreign_states(
+            [unit for unit in definition["replaces"] if unit not in record["replaced"]]
+        ).items():
             self._replace(record, unit, state)
         packaged = set(_package_units(definition))
         before = dict(record["replaced"])
@@ -275,8 +287,12 @@ class Enforcer:
         targets = {
             target.unit: target
             for container in definition["containers"]
-            for target in [keeper.Target(runtime.unit(container), {"probes": container["probes"],
-                                                                   "workingDirectory": container["workingDirectory"]})]
+            for target in [
+                keeper.Target(
+                    runtime.unit(container),
+                    {"probes": container["probes"], "workingDirectory": container["workingDirectory"]},
+                )
+            ]
         }
         pause, ready_since = 0.1, None  # type: Tuple[float, Optional[float]]
         while True:
@@ -291,14 +307,24 @@ class Enforcer:
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 
-    def _not_ready(self, runtime: Systemd, targets: Mapping[str, keeper.Target]) -> List[Tuple[str, str, int]]:
+    def _not_ready(self, runtime: Systemd, targets: Mapping[str, keeper.Target]) -> list[tuple[str, str, int]]:
         """(unit, why, restarts) of each container that keeps the instance from being ready."""
         waiting = []
-        names = ("ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus", "ActiveEnterTimestampMonotonic")
+        names = (
+            "ActiveState",
+            "SubState",
+            "NRestarts",
+            "Result",
+            "ExecMainStatus",
+            "ActiveEnterTimestampMonotonic",
+            "Job",
+        )
         states = show(sorted(targets), *names)
         clock = time.clock_gettime(time.CLOCK_MONOTONIC)
         for unit, state in states.items():
             restarts = int(state.get("NRestarts") or 0)
+            if state.get("ActiveState") in ("failed", "inactive") and not int(state.get("Job") or 0):
+                restarts = HOPELESS_RESTARTS  # systemd has given it up: what it depends on has failed
             if state.get("ActiveState") != "active":
                 waiting.append((unit, observation.words(state), restarts))
             elif "readiness" in targets[unit].probes:
@@ -311,12 +337,12 @@ class Enforcer:
                     waiting.append((unit, "has only just started", restarts))
         return waiting
 
-    def _failure(self, waiting: Sequence[Tuple[str, str, int]], timeout: Optional[float]) -> str:
-        lines = ["%s did not become ready%s." % (self.key, " within %g s" % timeout if timeout else "")]
+    def _failure(self, waiting: Sequence[tuple[str, str, int]], timeout: float | None) -> str:
+        lines = ["{} did not become ready{}.".format(self.key, f" within {timeout:g} s" if timeout else "")]
         for unit, why, _restarts in waiting:
-            lines.append("%s %s." % (unit, why))
+            lines.append(f"{unit} {why}.")
             lines += ["  " + line for line in systemd.journal(unit).split("\n")]
-        lines.append("See it whole with: journalctl -u %s" % waiting[0][0])
+        lines.append(f"See it whole with: journalctl -u {waiting[0][0]}")
         return "\n".join(lines)
 
     # ----------------------------------------------------------------------------------------------------- cleaning up
@@ -344,7 +370,7 @@ class Enforcer:
     def _remove_directories(self, mount_points: Sequence[str]) -> None:
         for path in reversed(mount_points):
             _remove_if_empty(path)
-        files.remove(os.path.join(RUN, "everynode.%s.%s" % (self.namespace, self.name)))
+        files.remove(os.path.join(RUN, f"everynode.{self.namespace}.{self.name}"))
         files.remove(self.directory)
         for directory in (os.path.dirname(self.directory), ROOT):
             _remove_if_empty(directory)
@@ -357,9 +383,9 @@ class Enforcer:
             act(*arguments)
 
     def _lock(self) -> _Lock:
-        return _Lock(os.path.join(RUN, "%s.%s.instance" % (self.namespace, self.name)), self.key)
+        return _Lock(os.path.join(RUN, f"{self.namespace}.{self.name}.instance"), self.key)
 
-    def _installed(self, unit: str) -> Optional[bytes]:
+    def _installed(self, unit: str) -> bytes | None:
         return files.read(os.path.join(UNIT_DIRECTORY, unit))
 
     def _show_difference(self, root: str, rendered: Rendered) -> None:
@@ -370,13 +396,17 @@ class Enforcer:
             if name.startswith("volumes/") or (name.startswith("environment/") and not file.secret):
                 self._differs(name, files.read(os.path.join(current, name)), file.content, file.secret)
 
-    def _differs(self, name: str, before: Optional[bytes], after: Optional[bytes], secret: bool = False) -> None:
+    def _differs(self, name: str, before: bytes | None, after: bytes | None, secret: bool = False) -> None:
         if before == after:
             return
         for content, side in ((before, self.before), (after, self.after)):
             if content is not None:
                 text = content.decode("utf-8", "replace")
-                side.append("--- %s\n%s" % (name, "(secret, %s)\n" % ("before" if side is self.before else "after") if secret else text))
+                side.append(
+                    "--- {}\n{}".format(
+                        name, "(secret, %s)\n" % ("before" if side is self.before else "after") if secret else text
+                    )
+                )
 
 
 class _Lock:
@@ -390,7 +420,9 @@ class _Lock:
         deadline = time.monotonic() + LOCK_SECONDS
         while not self._taken():
             if time.monotonic() > deadline:
-                raise InstanceError("another run has been at work on %s for a minute: let it end, then try again" % self.key)
+                raise InstanceError(
+                    f"another run has been at work on {self.key} for a minute: let it end, then try again"
+                )
             time.sleep(0.2)
 
     def _taken(self) -> bool:
@@ -412,13 +444,21 @@ class _Lock:
 
 def _fingerprints(root: str, rendered: Rendered) -> bytes:
     """The listing's hash, then a line for sha256sum for every file of the revision and every unit that it installs."""
-    listing = subprocess.run(
-        ["/bin/sh", "-c", LISTING + "\neverynode_listing"], cwd=root, env=dict(os.environ, LC_ALL="C"), stdout=subprocess.PIPE, check=True
-    ).stdout.decode().split()[0]
+    listing = (
+        subprocess.run(
+            ["/bin/sh", "-c", LISTING + "\neverynode_listing"],
+            cwd=root,
+            env=dict(os.environ, LC_ALL="C"),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        .stdout.decode()
+        .split()[0]
+    )
     lines = [listing]
-    lines += ["%s  ./%s" % (hashlib.sha256(file.content).hexdigest(), name) for name, file in sorted(rendered.files.items())]
+    lines += [f"{hashlib.sha256(file.content).hexdigest()}  ./{name}" for name, file in sorted(rendered.files.items())]
     lines += [
-        "%s  %s/%s" % (hashlib.sha256(file.content).hexdigest(), UNIT_DIRECTORY, unit)
+        f"{hashlib.sha256(file.content).hexdigest()}  {UNIT_DIRECTORY}/{unit}"
         for unit, file in sorted(rendered.unit_files().items())
     ]
     return ("\n".join(lines) + "\n").encode()
@@ -439,7 +479,7 @@ def _probe_seconds(definition: Mapping[str, Any]) -> float:
     )
 
 
-def _foreign_states(units: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+def _foreign_states(units: Sequence[str]) -> dict[str, dict[str, Any]]:
     states = show(units, "LoadState", "ActiveState", "UnitFileState", "FragmentPath")
     return {
         unit: {
@@ -461,7 +501,7 @@ def _restore(unit: str, state: Mapping[str, Any]) -> None:
         systemctl("start", "--", unit, check=False)
 
 
-def _package_units(definition: Mapping[str, Any]) -> List[str]:
+def _package_units(definition: Mapping[str, Any]) -> list[str]:
     """Services and sockets that the packages of this instance bring and that would be started at boot."""
     units = set()
     for source in definition["sources"]:

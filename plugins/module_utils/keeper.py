@@ -13,6 +13,7 @@ very same probes. Rules: Kubernetes' kubelet, prober and pkg/probe (kubernetes-d
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import json
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Mapping, Tuple
 
 RUN = "/run/everynode"
 BODY_LIMIT = 10 * 1024  # bytes of an HTTP answer that a probe reads
@@ -53,11 +54,11 @@ def run_probe(probe: Mapping[str, Any], target: Mapping[str, Any], pid: int) -> 
 
 def _reason(error: BaseException, timeout: float) -> str:
     if isinstance(error, (socket.timeout, subprocess.TimeoutExpired)):
-        return "no answer within %g s" % timeout
+        return f"no answer within {timeout:g} s"
     return str(error) or type(error).__name__
 
 
-def _exec(command: List[str], target: Mapping[str, Any], pid: int, timeout: float) -> Outcome:
+def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: float) -> Outcome:
     """In the daemon's own mount namespace, as its user, with its environment: as the kubelet runs it in the container."""
     ids = _identity(pid)
     enter = ["nsenter", "--target", str(pid), "--mount", "--wd=" + (target.get("workingDirectory") or "/")]
@@ -83,13 +84,13 @@ def _exec(command: List[str], target: Mapping[str, Any], pid: int, timeout: floa
     return False, "%s exited with %d%s" % (command[0], process.returncode, ": " + last if last else "")
 
 
-def _identity(pid: int) -> Dict[str, str]:
+def _identity(pid: int) -> dict[str, str]:
     with open("/proc/%d/status" % pid, encoding="ascii", errors="replace") as status:
         pairs = (line.partition(":") for line in status)
         return {key: value.split()[1] for key, _colon, value in pairs if key in ("Uid", "Gid")}
 
 
-def _environment(pid: int) -> Dict[str, str]:
+def _environment(pid: int) -> dict[str, str]:
     with open("/proc/%d/environ" % pid, "rb") as environ:
         entries = (entry.partition(b"=") for entry in environ.read().split(b"\0"))
         return {os.fsdecode(key): os.fsdecode(value) for key, equals, value in entries if equals and key}
@@ -182,7 +183,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-def _frame_head(head: bytes) -> Tuple[int, int, int, int]:
+def _frame_head(head: bytes) -> tuple[int, int, int, int]:
     return int.from_bytes(head[:3], "big"), head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF
 
 
@@ -212,7 +213,7 @@ def _grpc_headers() -> bytes:
 # -------------------------------------------------------------------------------------------------------- a unit's state
 
 
-def unit_state(unit: str) -> Dict[str, str]:
+def unit_state(unit: str) -> dict[str, str]:
     names = "ActiveState,SubState,InvocationID,MainPID,ActiveEnterTimestampMonotonic,NRestarts,Result,ExecMainStatus"
     output = subprocess.run(
         ["systemctl", "show", "--property=" + names, "--", unit], stdout=subprocess.PIPE, check=True
@@ -229,7 +230,7 @@ class Target:
         self.probes: Mapping[str, Mapping[str, Any]] = entry.get("probes", {})
         self.path = os.path.join(RUN, unit + ".json")
 
-    def tick(self, eager: bool = False) -> Dict[str, Any]:
+    def tick(self, eager: bool = False) -> dict[str, Any]:
         """Run the probes that are due, act on liveness, save and return the state.
 
         ``eager`` runs the readiness probe of an unready unit whether it is due or not, as the kubelet may, so that a rollout
@@ -250,16 +251,22 @@ class Target:
             self._restart(state)
         return state
 
-    def _load(self, unit: Mapping[str, str]) -> Dict[str, Any]:
+    def _load(self, unit: Mapping[str, str]) -> dict[str, Any]:
         try:
             with open(self.path, encoding="utf-8") as file:
-                state: Dict[str, Any] = json.load(file)
+                state: dict[str, Any] = json.load(file)
         except (OSError, ValueError):
             state = {}
         if state.get("invocation") != unit.get("InvocationID"):
             started = int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-            state = {"invocation": unit.get("InvocationID"), "started": started, "ready": False, "ready_since": None,
-                     "message": "its readiness probe has not succeeded yet", "probes": {}}
+            state = {
+                "invocation": unit.get("InvocationID"),
+                "started": started,
+                "ready": False,
+                "ready_since": None,
+                "message": "its readiness probe has not succeeded yet",
+                "probes": {},
+            }
         return state
 
     def _save(self, state: Mapping[str, Any]) -> None:
@@ -268,7 +275,7 @@ class Target:
             json.dump(state, file)
         os.rename(beside, self.path)
 
-    def _probe(self, state: Dict[str, Any], unit: Mapping[str, str], eager: bool) -> bool:
+    def _probe(self, state: dict[str, Any], unit: Mapping[str, str], eager: bool) -> bool:
         """Run what is due; true if the liveness probe says that the process must be restarted."""
         pid, now = int(unit["MainPID"]), time.clock_gettime(time.CLOCK_MONOTONIC)
         if "readiness" in self.probes:
@@ -276,19 +283,25 @@ class Target:
             if verdict is True and not state["ready"]:
                 state.update(ready=True, ready_since=time.time(), message="")
             elif verdict is False:
-                state.update(ready=False, ready_since=None, message="readiness probe: " + state["probes"]["readiness"]["why"])
+                state.update(
+                    ready=False, ready_since=None, message="readiness probe: " + state["probes"]["readiness"]["why"]
+                )
         if "liveness" in self.probes:
             return self._count(state, "liveness", pid, now, False) is False
         return False
 
-    def _count(self, state: Dict[str, Any], kind: str, pid: int, now: float, eager: bool) -> Optional[bool]:
+    def _count(self, state: dict[str, Any], kind: str, pid: int, now: float, eager: bool) -> bool | None:
         """Run one probe if due; True or False once its threshold of successes or failures is reached, else None."""
         probe = self.probes[kind]
         counted = state["probes"].setdefault(kind, {"successes": 0, "failures": 0, "last": None, "why": ""})
         if now < state["started"] + float(probe.get("initialDelaySeconds") or 0):
             return None
         # Timers fire a little late or early: half a second of slack keeps every period a period.
-        if not eager and counted["last"] is not None and now < counted["last"] + float(probe.get("periodSeconds") or 10) - 0.5:
+        if (
+            not eager
+            and counted["last"] is not None
+            and now < counted["last"] + float(probe.get("periodSeconds") or 10) - 0.5
+        ):
             return None
         succeeded, counted["why"] = run_probe(probe, self.entry, pid)
         counted["last"] = now
@@ -302,7 +315,7 @@ class Target:
 
     def _restart(self, state: Mapping[str, Any]) -> None:
         why = state["probes"]["liveness"]["why"]
-        print("<4>%s: liveness probe failed (%s): restarting it" % (self.unit, why), file=sys.stderr)
+        print(f"<4>{self.unit}: liveness probe failed ({why}): restarting it", file=sys.stderr)
         with open(_killed(self.unit), "w", encoding="ascii"):
             pass
         subprocess.run(["systemctl", "--no-block", "restart", "--", self.unit], check=False)
@@ -361,20 +374,18 @@ def _killed(unit: str) -> str:
 
 
 def forget(path: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 # ------------------------------------------------------------------------------------------------------------- the verbs
 
 
-def targets(configuration: Mapping[str, Any]) -> List[Target]:
+def targets(configuration: Mapping[str, Any]) -> list[Target]:
     return [Target(unit, entry) for unit, entry in sorted(configuration["units"].items())]
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     verb, unit = arguments[0], arguments[1] if len(arguments) > 1 else ""
     if verb == "back-off":
         back_off(unit)
@@ -391,7 +402,7 @@ def main(arguments: List[str]) -> int:
         return 0 if Target(unit, entry).wait_started() else 1
     succeeded, why = _http_get(entry[verb]["httpGet"], 30.0)  # postStart, preStop
     if not succeeded:
-        print("<4>%s: %s hook failed: %s" % (unit, verb, why), file=sys.stderr)
+        print(f"<4>{unit}: {verb} hook failed: {why}", file=sys.stderr)
     return 0 if succeeded else 1
 
 

@@ -10,7 +10,7 @@ before and after it acts, so both judge a node by the same evidence.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple
 
 ROOT = "/var/lib/everynode"
 RUN = "/run/everynode"
@@ -32,12 +32,15 @@ everynode_listing() {
 }
 """
 
-SCRIPT = r"""
+SCRIPT = (
+    r"""
 LC_ALL=C; export LC_ALL
 root=/var/lib/everynode
 if [ "$(id -u)" != 0 ]; then echo 'everynode-observation needs root'; exit 0; fi
 if [ ! -d /run/systemd/system ]; then echo 'everynode-observation needs systemd'; exit 0; fi
-""" + LISTING + r"""
+"""
+    + LISTING
+    + r"""
 echo 'everynode-observation 1'
 read -r uptime rest </proc/uptime
 memory=0
@@ -96,6 +99,7 @@ for state in /run/everynode/*.json; do
 done
 echo '=== end'
 """
+)
 
 
 class Facts(NamedTuple):
@@ -123,29 +127,29 @@ class Instance(NamedTuple):
 
     namespace: str
     name: str
-    revision: Optional[str]
+    revision: str | None
     runtime: str
     intact: bool
-    damage: Tuple[str, ...]
+    damage: tuple[str, ...]
     running: bool
     ready: bool
-    ready_since: Optional[float]  # seconds since the epoch
+    ready_since: float | None  # seconds since the epoch
     reason: str  # why it is not ready
     restarts: int
-    created: Optional[float]  # when the first instance was made here, seconds since the epoch
+    created: float | None  # when the first instance was made here, seconds since the epoch
 
 
 class Observation(NamedTuple):
     facts: Facts
-    instances: Tuple[Instance, ...]
+    instances: tuple[Instance, ...]
 
-    def instance(self, namespace: str, name: str) -> Optional[Instance]:
+    def instance(self, namespace: str, name: str) -> Instance | None:
         for instance in self.instances:
             if (instance.namespace, instance.name) == (namespace, name):
                 return instance
         return None
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {
             "facts": dict(self.facts._asdict()),
             "instances": [dict(instance._asdict(), damage=list(instance.damage)) for instance in self.instances],
@@ -168,18 +172,20 @@ def parse(text: str) -> Observation:
     while lines and not lines[0].startswith("everynode-observation"):
         del lines[0]  # a login banner
     if not lines:
-        raise ValueError("the observation script printed nothing: is /bin/sh there, and does the login shell run commands?")
+        raise ValueError(
+            "the observation script printed nothing: is /bin/sh there, and does the login shell run commands?"
+        )
     if lines[0] != "everynode-observation 1":
         raise ValueError(lines[0].replace("everynode-observation", "looking at this node") + _hint(lines[0]))
     if "=== end" not in lines:
-        raise ValueError("the observation ended early: %s" % "; ".join(lines[-3:]))
+        raise ValueError("the observation ended early: {}".format("; ".join(lines[-3:])))
     header, sections = _split(lines[1:])
     values = _pairs(header)
     uptime, now = float(values["uptime"]), float(values["now"])
-    units: Dict[str, Unit] = {}
-    marks: Dict[str, str] = {}
-    states: Dict[str, Dict[str, Any]] = {}
-    found: Dict[str, List[str]] = {}
+    units: dict[str, Unit] = {}
+    marks: dict[str, str] = {}
+    states: dict[str, dict[str, Any]] = {}
+    found: dict[str, list[str]] = {}
     for title, content in sections:
         kind, _blank, argument = title.partition(" ")
         if kind == "units":
@@ -197,7 +203,9 @@ def parse(text: str) -> Observation:
         facts=_facts(values, now),
         instances=tuple(
             instance
-            for instance in (_instance(key, content, units, marks, states, boot) for key, content in sorted(found.items()))
+            for instance in (
+                _instance(key, content, units, marks, states, boot) for key, content in sorted(found.items())
+            )
             if instance is not None
         ),
     )
@@ -209,9 +217,9 @@ def _hint(line: str) -> str:
     return ": this host was not booted with systemd, so nothing here could keep a daemon running"
 
 
-def _split(lines: List[str]) -> Tuple[List[str], List[Tuple[str, List[str]]]]:
-    header: List[str] = []
-    sections: List[Tuple[str, List[str]]] = []
+def _split(lines: list[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    header: list[str] = []
+    sections: list[tuple[str, list[str]]] = []
     current = header
     for line in lines:
         if line.startswith("=== "):
@@ -222,11 +230,11 @@ def _split(lines: List[str]) -> Tuple[List[str], List[Tuple[str, List[str]]]]:
     return header, sections
 
 
-def _pairs(lines: List[str]) -> Dict[str, str]:
+def _pairs(lines: list[str]) -> dict[str, str]:
     return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
 
 
-def _json(text: str) -> Dict[str, Any]:
+def _json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -246,14 +254,16 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         host_ip=route[route.index("src") + 1] if "src" in route[:-1] else "",
         cpus=int(values.get("cpus") or 1),
         memory=int(values.get("memory_kib") or 0) * 1024,
-        systemd=int("".join(c for c in systemd[1].split(".")[0].split("~")[0] if c.isdigit()) or 0) if len(systemd) > 1 else 0,
+        systemd=int("".join(c for c in systemd[1].split(".")[0].split("~")[0] if c.isdigit()) or 0)
+        if len(systemd) > 1
+        else 0,
         package_manager=values.get("package_manager", "").replace("apt-get", "apt"),
         now=now,
     )
 
 
-def _units(lines: List[str]) -> Dict[str, Unit]:
-    units: Dict[str, Unit] = {}
+def _units(lines: list[str]) -> dict[str, Unit]:
+    units: dict[str, Unit] = {}
     for block in "\n".join(lines).split("\n\n"):
         unit = _pairs(block.split("\n"))
         if "Id" in unit:
@@ -261,7 +271,7 @@ def _units(lines: List[str]) -> Dict[str, Unit]:
     return units
 
 
-def _marks(lines: List[str]) -> Dict[str, str]:
+def _marks(lines: list[str]) -> dict[str, str]:
     marks = {}
     for line in lines:
         unit, _colon, mark = line.partition(":")
@@ -273,20 +283,20 @@ def _marks(lines: List[str]) -> Dict[str, str]:
 
 def _instance(
     key: str,
-    content: List[str],
+    content: list[str],
     units: Mapping[str, Unit],
     marks: Mapping[str, str],
     states: Mapping[str, Mapping[str, Any]],
     boot: float,
-) -> Optional[Instance]:
+) -> Instance | None:
     namespace, _slash, name = key.partition("/")
     values = _pairs(content)
     record = _json(values.get("record", ""))
-    wanted: Dict[str, Dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
+    wanted: dict[str, dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
     marked = {unit for unit, owner in marks.items() if owner == key}
     if not content and not marked:
         return None
-    damage = [line[len("damage="):] for line in content if line.startswith("damage=")]
+    damage = [line[len("damage=") :] for line in content if line.startswith("damage=")]
     if record:
         current = values.get("current", "").rpartition("/")[2]
         if not current or current != record.get("revision"):
@@ -297,9 +307,11 @@ def _instance(
     for unit in sorted(wanted):
         damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
     extra = sorted(marked - set(wanted))
-    damage += ["%s does not belong to the current revision" % unit for unit in extra]
+    damage += [f"{unit} does not belong to the current revision" for unit in extra]
     active = [unit for unit in sorted(marked | set(wanted)) if _may_run(units.get(unit, {}))]
-    judged = [_readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], boot) for unit in sorted(wanted)]
+    judged = [
+        _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], boot) for unit in sorted(wanted)
+    ]
     reasons = [reason for reason, _since in judged if reason]
     return Instance(
         namespace=namespace,
@@ -310,30 +322,34 @@ def _instance(
         damage=tuple(damage),
         running=bool(active),
         ready=bool(wanted) and not reasons,
-        ready_since=max([since for _reason, since in judged if since] or [0.0]) or None if wanted and not reasons else None,
+        ready_since=max([since for _reason, since in judged if since] or [0.0]) or None
+        if wanted and not reasons
+        else None,
         reason="; ".join(reasons) if wanted else "it was never started",
         restarts=sum(int(units.get(unit, {}).get("NRestarts") or 0) for unit in wanted),
         created=record.get("created"),
     )
 
 
-def _unit_damage(unit: str, state: Unit, wanted: Mapping[str, Any]) -> List[str]:
+def _unit_damage(unit: str, state: Unit, wanted: Mapping[str, Any]) -> list[str]:
     load = state.get("LoadState")
     if not state or load == "not-found":
-        return ["%s is missing" % unit]
+        return [f"{unit} is missing"]
     if load == "masked":
-        return ["%s is masked" % unit]
+        return [f"{unit} is masked"]
     if load != "loaded":
-        return ["%s cannot be loaded (%s)" % (unit, load)]
+        return [f"{unit} cannot be loaded ({load})"]
     damage = []
     if wanted.get("enabled") and state.get("UnitFileState") != "enabled":
-        damage.append("%s is %s, so it would not start at boot" % (unit, state.get("UnitFileState") or "not enabled"))
+        damage.append(
+            "{} is {}, so it would not start at boot".format(unit, state.get("UnitFileState") or "not enabled")
+        )
     if unit + ".d/" in state.get("DropInPaths", ""):
-        damage.append("%s has drop-in files: %s" % (unit, state["DropInPaths"]))
+        damage.append("{} has drop-in files: {}".format(unit, state["DropInPaths"]))
     if state.get("NeedDaemonReload") == "yes":
-        damage.append("%s changed on disk and was not loaded" % unit)
+        damage.append(f"{unit} changed on disk and was not loaded")
     if wanted.get("active") and state.get("ActiveState") in ("inactive", "failed"):
-        damage.append("%s %s" % (unit, words(state)))
+        damage.append(f"{unit} {words(state)}")
     return damage
 
 
@@ -343,17 +359,17 @@ def _may_run(state: Unit) -> bool:
 
 def _readiness(
     unit: str, state: Unit, probes: Mapping[str, Any], wanted: Mapping[str, Any], boot: float
-) -> Tuple[str, Optional[float]]:
+) -> tuple[str, float | None]:
     """(why this unit keeps its instance from being ready, "" if it does not; ready since)."""
     if not wanted.get("active"):
         return "", None
     if state.get("ActiveState") != "active":
-        return "%s %s" % (unit, words(state)), None
+        return f"{unit} {words(state)}", None
     since = boot + int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
     if wanted.get("readiness"):
         if probes.get("invocation") != state.get("InvocationID") or not probes.get("ready"):
             message = probes.get("message") if probes.get("invocation") == state.get("InvocationID") else None
-            return "%s is not ready: %s" % (unit, message or "its readiness probe has not succeeded yet"), None
+            return "{} is not ready: {}".format(unit, message or "its readiness probe has not succeeded yet"), None
         return "", float(probes.get("ready_since") or since)
     return "", since if wanted.get("container") else None
 
@@ -363,7 +379,7 @@ def words(state: Unit) -> str:
     text = {
         "inactive": "is stopped",
         "failed": "has failed",
-        "activating": "is starting (%s)" % sub,
+        "activating": f"is starting ({sub})",
         "deactivating": "is stopping",
     }.get(active, active)
     if sub in ("auto-restart", "start-pre") and int(state.get("NRestarts") or 0):
@@ -371,7 +387,7 @@ def words(state: Unit) -> str:
     result = state.get("Result", "success")
     restarts = int(state.get("NRestarts") or 0)
     if result != "success":
-        text += ", last result: %s, exit status %s" % (result, state.get("ExecMainStatus", "?"))
+        text += ", last result: {}, exit status {}".format(result, state.get("ExecMainStatus", "?"))
     if restarts:
         text += ", restarted %d times" % restarts
     return text

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict
+from typing import Any
 
 from . import files
 
-DEFAULTS: Dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "runtime": "systemd",
     "revision": None,
     "created": None,
@@ -32,7 +32,7 @@ DEFAULTS: Dict[str, Any] = {
 }
 
 
-def load(directory: str) -> Dict[str, Any]:
+def load(directory: str) -> dict[str, Any]:
     record = json.loads(json.dumps(DEFAULTS))
     try:
         stored = json.loads(files.read(os.path.join(directory, "record.json")) or b"{}")
@@ -42,7 +42,7 @@ def load(directory: str) -> Dict[str, Any]:
     return record
 
 
-def save(directory: str, record: Dict[str, Any]) -> None:
+def save(directory: str, record: dict[str, Any]) -> None:
     content = json.dumps(record, sort_keys=True).encode() + b"\n"
     if content != files.read(os.path.join(directory, "record.json")):
         files.write(os.path.join(directory, "record.json"), files.File(content, 0o644))

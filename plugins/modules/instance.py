@@ -136,7 +136,6 @@ import base64
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.everynode.daemonset.plugins.module_utils.instance import Enforcer, InstanceError
 
 
@@ -161,7 +160,7 @@ def run(module: AnsibleModule) -> dict:
     except InstanceError as error:
         result.update(failed=True, msg=_without(str(error), secrets))
     except OSError as error:
-        result.update(failed=True, msg="%s/%s: %s" % (namespace, name, error))
+        result.update(failed=True, msg=f"{namespace}/{name}: {error}")
     result.update(changed=bool(enforcer.actions), actions=enforcer.actions)
     if module._diff:
         result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
@@ -170,7 +169,9 @@ def run(module: AnsibleModule) -> dict:
 
 def _without(text: str, secrets: dict) -> str:
     """The daemon's own log lines may hold what it was given."""
-    values = [value for group in ("environment", "arguments") for one in secrets[group].values() for value in one.values()]
+    values = [
+        value for group in ("environment", "arguments") for one in secrets[group].values() for value in one.values()
+    ]
     for value in sorted(values, key=len, reverse=True):
         if len(value) > 3:
             text = text.replace(value, "********")
@@ -193,7 +194,9 @@ def main() -> None:
     if not module.params["name"]:
         module.fail_json(msg="name is required: which DaemonSet?")
     if module.params["state"] != "absent" and not module.params["definition"]:
-        module.fail_json(msg="definition is required on the host; in a play give `manifests`, and the control node makes it")
+        module.fail_json(
+            msg="definition is required on the host; in a play give `manifests`, and the control node makes it"
+        )
     result = run(module)
     if result.get("failed"):
         module.fail_json(**result)

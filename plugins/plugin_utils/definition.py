@@ -81,7 +81,9 @@ class _Builder:
             "sources": [container["source"] for container in containers],
             "containers": containers,
             "volumes": [self._volume(v, f"{POD}.volumes[{i}]") for i, v in enumerate(self.pod.get("volumes", []))],
-            "replaces": [unit.strip() for unit in self.daemonset.annotations.get(REPLACES, "").split(",") if unit.strip()],
+            "replaces": [
+                unit.strip() for unit in self.daemonset.annotations.get(REPLACES, "").split(",") if unit.strip()
+            ],
             "terminationGracePeriodSeconds": self.pod.get("terminationGracePeriodSeconds", 30),
             "minReadySeconds": self.daemonset.min_ready_seconds,
             "revisionHistoryLimit": self.daemonset.object["spec"].get("revisionHistoryLimit", 10),
@@ -133,11 +135,15 @@ class _Builder:
         for name, value in environment.values.items():
             if not SYSTEMD_VARIABLE.match(name):
                 self._refuse(
-                    f"{path}.env", "Invalid", f'Invalid value: "{name}": systemd only knows variables of letters, digits and "_"'
+                    f"{path}.env",
+                    "Invalid",
+                    f'Invalid value: "{name}": systemd only knows variables of letters, digits and "_"',
                 )
             if UNPRINTABLE.search(value):
                 self._refuse(
-                    f"{path}.env", "Invalid", f'the value of "{name}" holds a control character, which systemd would drop'
+                    f"{path}.env",
+                    "Invalid",
+                    f'the value of "{name}" holds a control character, which systemd would drop',
                 )
         return environment
 
@@ -163,7 +169,9 @@ class _Builder:
 
     def _argv(self, container: Mapping[str, Any], source: Mapping[str, Any], environment: Environment) -> list[str]:
         """Kubernetes: command replaces the image's entrypoint, args are appended; a word of a secret is only kept in the secrets."""
-        words = list(container.get("command") or ([source["path"]] if source["kind"] == "host" and "path" in source else []))
+        words = list(
+            container.get("command") or ([source["path"]] if source["kind"] == "host" and "path" in source else [])
+        )
         words += container.get("args", [])
         argv = [expand(word, environment.values) for word in words]
         if source["kind"] == "archive" and argv and not argv[0].startswith("/"):
@@ -183,7 +191,9 @@ class _Builder:
             sub_path = expand(mount["subPathExpr"], environment.values)
             if re.search(r"\$\([^)]+\)", sub_path):
                 self._refuse(
-                    f"{path}.subPathExpr", "Invalid", f'Invalid value: "{mount["subPathExpr"]}": it names a variable that env does not set'
+                    f"{path}.subPathExpr",
+                    "Invalid",
+                    f'Invalid value: "{mount["subPathExpr"]}": it names a variable that env does not set',
                 )
         return {
             "volume": mount["name"],
@@ -218,7 +228,9 @@ class _Builder:
             "seccomp": context.get("seccompProfile", {}).get("type"),
             "appArmor": _apparmor(context.get("appArmorProfile", {})),
             "seLinux": context.get("seLinuxOptions", {}),
-            "oomScore": NODE_CRITICAL_OOM_SCORE if self.pod.get("priorityClassName") == "system-node-critical" else None,
+            "oomScore": NODE_CRITICAL_OOM_SCORE
+            if self.pod.get("priorityClassName") == "system-node-critical"
+            else None,
         }
 
     def _action(self, action: Mapping[str, Any], ports: Mapping[str, int], path: str) -> dict[str, Any]:
@@ -242,7 +254,12 @@ class _Builder:
         name = volume["name"]
         if "hostPath" in volume:
             host_path = volume["hostPath"]
-            return {"name": name, "kind": "hostPath", "path": posixpath.normpath(host_path["path"]), "type": host_path.get("type", "")}
+            return {
+                "name": name,
+                "kind": "hostPath",
+                "path": posixpath.normpath(host_path["path"]),
+                "type": host_path.get("type", ""),
+            }
         if "configMap" in volume or "secret" in volume or "downwardAPI" in volume or "projected" in volume:
             return self._files(volume)
         return {"name": name, "kind": "emptyDir", "medium": volume.get("emptyDir", {}).get("medium", "")}
@@ -252,18 +269,22 @@ class _Builder:
         hidden: dict[str, str] = {}
         source = volume.get("projected", volume)
         default_mode = next(
-            volume[kind].get("defaultMode", 0o644) for kind in ("configMap", "secret", "downwardAPI", "projected") if kind in volume
+            volume[kind].get("defaultMode", 0o644)
+            for kind in ("configMap", "secret", "downwardAPI", "projected")
+            if kind in volume
         )
         for part in volume["projected"].get("sources", []) if source is not volume else [volume]:
             for path, content, mode, secret in self._projection(part):
                 encoded = base64.b64encode(content).decode()
                 if secret:
                     hidden[path] = encoded
-                files.append({
-                    "path": path,
-                    "mode": self._file_mode(default_mode if mode is None else mode),
-                    "content": None if secret else encoded,
-                })
+                files.append(
+                    {
+                        "path": path,
+                        "mode": self._file_mode(default_mode if mode is None else mode),
+                        "content": None if secret else encoded,
+                    }
+                )
         self.secrets["files"][volume["name"]] = hidden
         group = self.pod.get("securityContext", {}).get("fsGroup")
         return {"name": volume["name"], "kind": "files", "files": files, "group": group}
@@ -310,7 +331,9 @@ class _Builder:
             "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"everynode:{self.daemonset.key}/{self.node.name}")),
             "spec.nodeName": self.node.name,
             "spec.serviceAccountName": self.pod.get("serviceAccountName", "default"),
-        }.get(path, self.facts.host_ip)  # the rest are status.hostIP, podIP and their plurals: a host process has the host's address
+        }.get(
+            path, self.facts.host_ip
+        )  # the rest are status.hostIP, podIP and their plurals: a host process has the host's address
 
     def _resource(self, reference: Mapping[str, Any], container: Mapping[str, Any]) -> str:
         """A limit or request in units of the divisor, rounded up; a missing limit is what the node has (api/resource helpers)."""

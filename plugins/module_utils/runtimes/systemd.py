@@ -9,13 +9,15 @@ A runtime offers what `Systemd` offers here: render (definition → files), prob
 from __future__ import annotations
 
 import base64
+import grp
 import json
 import os
+import pwd
 import shutil
 import stat
 import subprocess
 import sys
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from .. import files, keeper
 from ..observation import MARK, ROOT, RUN, UNIT_DIRECTORY
@@ -40,11 +42,11 @@ HOST_PATH_TESTS = {
 class Rendered(NamedTuple):
     """``files`` and ``directories`` (modes other than 0755) of a revision's folder, and the units that it puts in place."""
 
-    files: Dict[str, files.File]
-    directories: Dict[str, int]
-    units: List[Dict[str, Any]]
+    files: dict[str, files.File]
+    directories: dict[str, int]
+    units: list[dict[str, Any]]
 
-    def unit_files(self) -> Dict[str, files.File]:
+    def unit_files(self) -> dict[str, files.File]:
         return {name[len("units/") :]: file for name, file in self.files.items() if name.startswith("units/")}
 
 
@@ -52,7 +54,7 @@ class Systemd:
     def __init__(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]):
         self.definition = definition
         self.secrets = secrets
-        self.base = "everynode.%s.%s" % (definition["namespace"], definition["name"])
+        self.base = "everynode.{}.{}".format(definition["namespace"], definition["name"])
         self.directory = os.path.join(ROOT, definition["namespace"], definition["name"])
         self.revision = os.path.join(self.directory, "revisions", definition["revision"])
         self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
@@ -61,36 +63,44 @@ class Systemd:
 
     def render(self) -> Rendered:
         containers = self.definition["containers"]
-        content: Dict[str, files.File] = {}
-        units: List[Dict[str, Any]] = []
-        earlier: List[Mapping[str, Any]] = []
+        content: dict[str, files.File] = {}
+        units: list[dict[str, Any]] = []
+        earlier: list[Mapping[str, Any]] = []
         for container in containers:
             unit = self.unit(container)
             content["units/" + unit] = _text(self._service(container, earlier))
-            content["environment/" + container["name"]] = files.File(self._environment_file(container), 0o600, secret=True)
+            content["environment/" + container["name"]] = files.File(
+                self._environment_file(container), 0o600, secret=True
+            )
             units.append(_entry(unit, container["name"], readiness="readiness" in container["probes"]))
             if container["role"] != "main":
                 earlier.append(container)
         period = self._probe_period()
         if period:
-            content["units/%s._probes.timer" % self.base] = _text(self._timer(period))
-            content["units/%s._probes.service" % self.base] = _text(self._prober())
+            content[f"units/{self.base}._probes.timer"] = _text(self._timer(period))
+            content[f"units/{self.base}._probes.service"] = _text(self._prober())
             units.append(_entry(self.base + "._probes.timer"))
             units.append(_entry(self.base + "._probes.service", enabled=False, active=False))
         if len(containers) > 1:
-            content["units/%s.target" % self.base] = _text(self._target([entry["unit"] for entry in units if entry["active"]]))
+            content[f"units/{self.base}.target"] = _text(
+                self._target([entry["unit"] for entry in units if entry["active"]])
+            )
             units.append(_entry(self.base + ".target"))
         content["keeper.py"] = files.File(_keeper_source(), 0o644)
         content["keeper.json"] = files.File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
         public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
-        content["definition.json"] = files.File(_json({"definition": public, "secrets": self.secrets}), 0o600, secret=True)
+        content["definition.json"] = files.File(
+            _json({"definition": public, "secrets": self.secrets}), 0o600, secret=True
+        )
         archives = sorted({source["sha256"] for source in self.definition["sources"] if source["kind"] == "archive"})
         if archives:
             content["archives"] = files.File("".join(sha + "\n" for sha in archives).encode(), 0o644)
         directories = {"environment": 0o700}
         for volume in self.definition["volumes"]:
             if volume["kind"] == "files":
-                directories["volumes"] = 0o700  # nobody but root gets past it; the daemon sees its volumes through its own mounts
+                directories["volumes"] = (
+                    0o700  # nobody but root gets past it; the daemon sees its volumes through its own mounts
+                )
                 directories["volumes/" + volume["name"]] = 0o755
                 content.update(self._volume_files(volume))
         return Rendered(content, directories, units)
@@ -99,28 +109,34 @@ class Systemd:
         mains = [other for other in self.definition["containers"] if other["role"] == "main"]
         if container["role"] == "main" and len(mains) == 1:
             return self.base + ".service"
-        return "%s.%s.service" % (self.base, container["name"])
+        return "{}.{}.service".format(self.base, container["name"])
 
-    def _head(self, description: str) -> List[str]:
+    def _head(self, description: str) -> list[str]:
         return [
             "# Written by everynode.daemonset; changes made here are put back by the next apply.",
             "[Unit]",
             "Description=" + _specifiers(description),
-            "%s=%s/%s" % (MARK, self.definition["namespace"], self.definition["name"]),
+            "{}={}/{}".format(MARK, self.definition["namespace"], self.definition["name"]),
             "X-Everynode-Revision=" + self.definition["revision"],
         ]
 
-    def _part_of_target(self) -> List[str]:
-        return ["PartOf=%s.target" % self.base] if len(self.definition["containers"]) > 1 else []
+    def _part_of_target(self) -> list[str]:
+        return [f"PartOf={self.base}.target"] if len(self.definition["containers"]) > 1 else []
 
-    def _service(self, container: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> List[str]:
-        key = "%s/%s" % (self.definition["namespace"], self.definition["name"])
+    def _service(self, container: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> list[str]:
+        key = "{}/{}".format(self.definition["namespace"], self.definition["name"])
         title = "DaemonSet " + key
         if len(self.definition["containers"]) > 1:
             title += ", container " + container["name"]
         lines = self._head(title)
         lines += ["Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0"]
         lines += self._part_of_target()
+        host_paths = {
+            self._mount_source(mount)[0]
+            for mount in container["mounts"]
+            if self.volumes[mount["volume"]]["kind"] == "hostPath"
+        }
+        lines += ["RequiresMountsFor=" + _specifiers(_path(path)) for path in sorted(host_paths)]
         for other in earlier:
             lines.append("After=" + self.unit(other))
             lines.append(("Requires=" if other["role"] == "init" else "Wants=") + self.unit(other))
@@ -130,16 +146,23 @@ class Systemd:
         lines += _limits(container["resources"])
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
-    def _process(self, container: Mapping[str, Any]) -> List[str]:
+    def _process(self, container: Mapping[str, Any]) -> list[str]:
         unit, grace = self.unit(container), self.definition["terminationGracePeriodSeconds"]
         command = [_quote(word) for word in container["argv"]]
         for index in self.secrets["arguments"].get(container["name"], {}):
-            command[int(index)] = '"${EVERYNODE_ARGUMENT_%s}"' % index
+            command[int(index)] = f'"${{EVERYNODE_ARGUMENT_{index}}}"'
         environment = os.path.join(self.revision, "environment", container["name"])
-        lines = ["EnvironmentFile=" + _specifiers(environment), "WorkingDirectory=" + _specifiers(container["workingDirectory"] or "/")]
-        lines += ["SyslogIdentifier=" + self.base if container["role"] == "main" else "SyslogIdentifier=" + unit[: -len(".service")]]
+        lines = [
+            "EnvironmentFile=" + _specifiers(environment),
+            "WorkingDirectory=" + _specifiers(container["workingDirectory"] or "/"),
+        ]
+        lines += [
+            "SyslogIdentifier=" + self.base
+            if container["role"] == "main"
+            else "SyslogIdentifier=" + unit[: -len(".service")]
+        ]
         if container["role"] == "init":
-            loop = "ExecStart=/bin/sh -c %s sh " % _quote(INIT_LOOP)
+            loop = f"ExecStart=/bin/sh -c {_quote(INIT_LOOP)} sh "
             return lines + ["Type=oneshot", "RemainAfterExit=yes", "TimeoutStartSec=infinity", loop + " ".join(command)]
         lines += ["Type=exec", "ExecStartPre=-+" + self._keeper("back-off", unit), "ExecStart=" + " ".join(command)]
         if "startup" in container["probes"]:
@@ -147,9 +170,14 @@ class Systemd:
         lines += self._hooks(container["lifecycle"], unit)
         # In systemd a timeout of nothing means no timeout, in Kubernetes it means: kill at once.
         lines += ["TimeoutStopSec=%d" % grace] if grace else ["TimeoutStopSec=1", "KillSignal=SIGKILL"]
-        return lines + ["KillMode=mixed", "TimeoutStartSec=infinity", "Restart=always", "RestartSec=%d" % RESTART_SECONDS]
+        return lines + [
+            "KillMode=mixed",
+            "TimeoutStartSec=infinity",
+            "Restart=always",
+            "RestartSec=%d" % RESTART_SECONDS,
+        ]
 
-    def _hooks(self, lifecycle: Mapping[str, Any], unit: str) -> List[str]:
+    def _hooks(self, lifecycle: Mapping[str, Any], unit: str) -> list[str]:
         lines = []
         if "postStart" in lifecycle:
             lines.append("ExecStartPost=" + self._hook(lifecycle["postStart"], "postStart", unit))
@@ -158,7 +186,7 @@ class Systemd:
             if hook.startswith("+"):
                 lines.append("ExecStop=-" + hook)
             else:  # systemd also runs ExecStop when the process died by itself, Kubernetes does not
-                lines.append("ExecStop=-/bin/sh -c %s sh %s" % (_quote('[ -z "$MAINPID" ] || exec "$@"'), hook))
+                lines.append("ExecStop=-/bin/sh -c {} sh {}".format(_quote('[ -z "$MAINPID" ] || exec "$@"'), hook))
         return lines
 
     def _hook(self, action: Mapping[str, Any], name: str, unit: str) -> str:
@@ -172,7 +200,7 @@ class Systemd:
         words = [sys.executable or "/usr/bin/python3", "-I", os.path.join(self.revision, "keeper.py"), verb]
         return " ".join(_quote(word) for word in words + ([unit] if unit else []))
 
-    def _sandbox(self, container: Mapping[str, Any]) -> List[str]:
+    def _sandbox(self, container: Mapping[str, Any]) -> list[str]:
         lines = []
         for mount in container["mounts"]:
             source, read_only = self._mount_source(mount)
@@ -180,14 +208,17 @@ class Systemd:
             if source == mount["target"] and not read_only and not container["security"]["readOnlyRoot"]:
                 continue
             kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
-            lines.append(kind + _specifiers('"%s:%s:rbind"' % (_path(source), _path(mount["target"]))))
+            lines.append(kind + _specifiers("{}:{}:rbind".format(_path(source), _path(mount["target"]))))
         for volume in sorted({mount["volume"] for mount in container["mounts"]}):
             if self.volumes[volume]["kind"] == "emptyDir" and self.volumes[volume]["medium"] == "Memory":
-                lines += ["RuntimeDirectory=everynode/%s/%s" % (self.base, volume), "RuntimeDirectoryPreserve=yes",
-                          "RuntimeDirectoryMode=0777"]
+                lines += [
+                    f"RuntimeDirectory=everynode/{self.base}/{volume}",
+                    "RuntimeDirectoryPreserve=yes",
+                    "RuntimeDirectoryMode=0777",
+                ]
         return lines + _security(container["security"])
 
-    def _mount_source(self, mount: Mapping[str, Any]) -> Tuple[str, bool]:
+    def _mount_source(self, mount: Mapping[str, Any]) -> tuple[str, bool]:
         volume = self.volumes[mount["volume"]]
         if volume["kind"] == "hostPath":
             source, read_only = volume["path"], mount["readOnly"]
@@ -204,9 +235,9 @@ class Systemd:
         variables.update(self.secrets["environment"].get(container["name"], {}))
         for index, word in self.secrets["arguments"].get(container["name"], {}).items():
             variables["EVERYNODE_ARGUMENT_" + index] = word
-        return "".join("%s=%s\n" % (name, _environment_value(value)) for name, value in sorted(variables.items())).encode()
+        return "".join(f"{name}={_environment_value(value)}\n" for name, value in sorted(variables.items())).encode()
 
-    def _volume_files(self, volume: Mapping[str, Any]) -> Dict[str, files.File]:
+    def _volume_files(self, volume: Mapping[str, Any]) -> dict[str, files.File]:
         hidden = self.secrets["files"].get(volume["name"], {})
         result = {}
         for file in volume["files"]:
@@ -237,21 +268,21 @@ class Systemd:
             or [0]
         )
 
-    def _timer(self, period: int) -> List[str]:
-        lines = self._head("Probes of DaemonSet %(namespace)s/%(name)s" % self.definition) + self._part_of_target()
+    def _timer(self, period: int) -> list[str]:
+        lines = self._head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of_target()
         lines += ["", "[Timer]", "OnActiveSec=1", "OnUnitInactiveSec=%d" % period, "AccuracySec=250ms"]
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
-    def _prober(self) -> List[str]:
-        lines = self._head("Probes of DaemonSet %(namespace)s/%(name)s" % self.definition)
+    def _prober(self) -> list[str]:
+        lines = self._head("Probes of DaemonSet {namespace}/{name}".format(**self.definition))
         # Without the limit every probe would leave systemd's «Starting» and «Finished» in the journal.
         return lines + ["", "[Service]", "Type=oneshot", "LogLevelMax=notice", "ExecStart=" + self._keeper("probe")]
 
-    def _target(self, units: Sequence[str]) -> List[str]:
-        lines = self._head("DaemonSet %(namespace)s/%(name)s" % self.definition)
+    def _target(self, units: Sequence[str]) -> list[str]:
+        lines = self._head("DaemonSet {namespace}/{name}".format(**self.definition))
         return lines + ["Wants=" + " ".join(units), "", "[Install]", "WantedBy=multi-user.target"]
 
-    def _keeper_entries(self) -> Dict[str, Any]:
+    def _keeper_entries(self) -> dict[str, Any]:
         return {
             self.unit(container): dict(
                 container["lifecycle"], probes=container["probes"], workingDirectory=container["workingDirectory"]
@@ -262,22 +293,29 @@ class Systemd:
 
     # ------------------------------------------------------------------------------------------------- before the switch
 
-    def problems(self, sources_present: bool) -> List[str]:
+    def problems(self, sources_present: bool) -> list[str]:
         """What would keep this revision from starting here; programs are only looked for once their sources are there."""
         found = []
         for volume in self.definition["volumes"]:
             if volume["kind"] == "hostPath":
                 found += _host_path_problems(volume)
         for container in self.definition["containers"]:
+            found += _identity_problems(container)
             program = container["argv"][0]
-            path = None if os.path.isabs(program) else os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+            path = (
+                None
+                if os.path.isabs(program)
+                else os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+            )
             if (sources_present or container["source"]["kind"] == "host") and not shutil.which(program, path=path):
                 found.append(
-                    "container %s: the program %s is not on this node%s" % (container["name"], program, _where(container["source"]))
+                    "container {}: the program {} is not on this node{}".format(
+                        container["name"], program, _where(container["source"])
+                    )
                 )
         return found
 
-    def prepare_paths(self) -> List[str]:
+    def prepare_paths(self) -> list[str]:
         """Make what hostPath volumes may create, empty folders, and mount points; returns the mount points that were made."""
         made = []
         for volume in self.definition["volumes"]:
@@ -290,7 +328,12 @@ class Systemd:
             for mount in container["mounts"]:
                 volume = self.volumes[mount["volume"]]
                 source, _read_only = self._mount_source(mount)
-                if volume["kind"] != "files" and mount["subPath"] and not os.path.exists(source) and volume.get("medium") != "Memory":
+                if (
+                    volume["kind"] != "files"
+                    and mount["subPath"]
+                    and not os.path.exists(source)
+                    and volume.get("medium") != "Memory"
+                ):
                     os.makedirs(source, mode=0o755)
                 made += _make_mount_point(mount["target"], os.path.isdir(source) or not os.path.exists(source))
         return made
@@ -300,7 +343,9 @@ class Systemd:
         wanted = [volume for volume in self.definition["volumes"] if volume["kind"] == "emptyDir"]
         files.remove(os.path.join(self.directory, "volumes"))
         files.remove(os.path.join(RUN, self.base))
-        group = max([group for container in self.definition["containers"] for group in container["security"]["groups"]] or [0])
+        group = max(
+            [group for container in self.definition["containers"] for group in container["security"]["groups"]] or [0]
+        )
         for volume in wanted:
             if volume["medium"] != "Memory":
                 path = os.path.join(self.directory, "volumes", volume["name"])
@@ -313,21 +358,22 @@ class Systemd:
 
 
 def systemctl(*arguments: str, check: bool = True) -> str:
-    process = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    process = subprocess.run(["systemctl", *arguments], capture_output=True, check=False)
     if check and process.returncode:
         words = process.stderr.decode("utf-8", "replace").strip() or process.stdout.decode("utf-8", "replace").strip()
-        raise OSError("systemctl %s failed: %s" % (" ".join(arguments), words))
+        raise OSError("systemctl {} failed: {}".format(" ".join(arguments), words))
     return process.stdout.decode("utf-8", "replace")
 
 
-def show(units: Sequence[str], *properties: str) -> Dict[str, Dict[str, str]]:
+def show(units: Sequence[str], *properties: str) -> dict[str, dict[str, str]]:
     """The properties of units, those that do not exist too, by the names they were asked by."""
     if not units:
         return {}
     output = systemctl("show", "--property=" + ",".join(properties), "--", *units)
     blocks = output.strip("\n").split("\n\n")
     return {
-        unit: dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for unit, block in zip(units, blocks)
+        unit: dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        for unit, block in zip(units, blocks)
     }
 
 
@@ -335,7 +381,9 @@ def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
     match = ["_SYSTEMD_INVOCATION_ID=" + invocation] if invocation else ["--unit=" + unit]
     process = subprocess.run(
         ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=%d" % lines, *match],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     return process.stdout.decode("utf-8", "replace").strip("\n")
 
@@ -361,8 +409,8 @@ def remove_units(units: Sequence[str]) -> None:
 
 
 def _entry(
-    unit: str, container: Optional[str] = None, enabled: bool = True, active: bool = True, readiness: bool = False
-) -> Dict[str, Any]:
+    unit: str, container: str | None = None, enabled: bool = True, active: bool = True, readiness: bool = False
+) -> dict[str, Any]:
     return {"unit": unit, "container": container, "enabled": enabled, "active": active, "readiness": readiness}
 
 
@@ -379,7 +427,7 @@ def _keeper_source() -> bytes:
     loader = keeper.__spec__.loader if keeper.__spec__ else None
     source = loader.get_source(keeper.__name__) if loader and hasattr(loader, "get_source") else None
     if source is None:
-        raise OSError("the source of %s is not to be had" % keeper.__name__)
+        raise OSError(f"the source of {keeper.__name__} is not to be had")
     return str(source).encode()
 
 
@@ -396,22 +444,23 @@ def _quote(word: str) -> str:
         elif character in "%$":
             result += character * 2
         elif character < " " or character == "\x7f":
-            result += "\\x%02x" % ord(character)
+            result += f"\\x{ord(character):02x}"
         else:
             result += character
-    return '"%s"' % result
+    return f'"{result}"'
 
 
 def _path(path: str) -> str:
-    return path.replace("\\", "\\\\").replace('"', '\\"').replace(":", "\\:")
+    """One part of a bind mount; within quotes a colon separates nothing."""
+    return '"{}"'.format(path.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _environment_value(value: str) -> str:
     """Inside double quotes an environment file keeps everything but these four (systemd's env-file.c)."""
-    return '"%s"' % "".join("\\" + c if c in '"\\`$' else c for c in value)
+    return '"{}"'.format("".join("\\" + c if c in '"\\`$' else c for c in value))
 
 
-def _security(security: Mapping[str, Any]) -> List[str]:
+def _security(security: Mapping[str, Any]) -> list[str]:
     lines = []
     if security["user"] is not None:
         lines.append("User=%d" % security["user"])
@@ -427,7 +476,12 @@ def _security(security: Mapping[str, Any]) -> List[str]:
         lines.append("OOMScoreAdjust=%d" % security["oomScore"])
     if security["seLinux"]:
         options = security["seLinux"]
-        context = [options.get("user", "system_u"), options.get("role", "system_r"), options.get("type", ""), options.get("level", "s0")]
+        context = [
+            options.get("user", "system_u"),
+            options.get("role", "system_r"),
+            options.get("type", ""),
+            options.get("level", "s0"),
+        ]
         lines.append("SELinuxContext=-" + _specifiers(":".join(context)))
     if security["appArmor"]:
         lines.append("AppArmorProfile=" + _specifiers(security["appArmor"]))
@@ -438,7 +492,7 @@ def _security(security: Mapping[str, Any]) -> List[str]:
     return lines + _capabilities(security)
 
 
-def _capabilities(security: Mapping[str, Any]) -> List[str]:
+def _capabilities(security: Mapping[str, Any]) -> list[str]:
     """A host process starts with the host's full set, so only what is dropped narrows it."""
     added = [_capability(name) for name in security["addCapabilities"]]
     dropped = [_capability(name) for name in security["dropCapabilities"]]
@@ -457,7 +511,7 @@ def _capability(name: str) -> str:
     return name if name.startswith("CAP_") else "CAP_" + name
 
 
-def _limits(resources: Mapping[str, Optional[int]]) -> List[str]:
+def _limits(resources: Mapping[str, int | None]) -> list[str]:
     lines = []
     if resources["memoryLimit"]:
         lines.append("MemoryMax=%d" % resources["memoryLimit"])
@@ -471,9 +525,9 @@ def _limits(resources: Mapping[str, Optional[int]]) -> List[str]:
     return lines
 
 
-def _host_path_problems(volume: Mapping[str, Any]) -> List[str]:
+def _host_path_problems(volume: Mapping[str, Any]) -> list[str]:
     path, kind = volume["path"], volume["type"]
-    where = "volume %s: hostPath %s" % (volume["name"], path)
+    where = "volume {}: hostPath {}".format(volume["name"], path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -481,15 +535,34 @@ def _host_path_problems(volume: Mapping[str, Any]) -> List[str]:
             return []
         if kind == "FileOrCreate" and os.path.isdir(os.path.dirname(path)):
             return []
-        return ["%s is not on this node, and type %s does not let it be made" % (where, kind)]
+        return [f"{where} is not on this node, and type {kind} does not let it be made"]
     except OSError as error:
-        return ["%s: %s" % (where, error.strerror)]
+        return [f"{where}: {error.strerror}"]
     if kind and not HOST_PATH_TESTS[kind](mode):
-        return ["%s is not of type %s" % (where, kind)]
+        return [f"{where} is not of type {kind}"]
     return []
 
 
-def _make_mount_point(target: str, directory: bool) -> List[str]:
+def _identity_problems(container: Mapping[str, Any]) -> list[str]:
+    """Unlike a container engine, systemd only takes ids that the node's user database knows (exec_context: get_fixed_user)."""
+    security = container["security"]
+    wanted: list[tuple[str, Any, Callable[[int], Any]]] = [("runAsUser", security["user"], pwd.getpwuid)]
+    wanted += [("runAsGroup", security["group"], grp.getgrgid)]
+    wanted += [("supplementalGroups or fsGroup", group, grp.getgrgid) for group in security["groups"]]
+    problems = []
+    for field, number, look_up in wanted:
+        try:
+            if number is not None:
+                look_up(number)
+        except KeyError:
+            kind = "user" if field == "runAsUser" else "group"
+            problems.append(
+                "container %s: %s %d is no %s of this node: make one first" % (container["name"], field, number, kind)
+            )
+    return problems
+
+
+def _make_mount_point(target: str, directory: bool) -> list[str]:
     """systemd would make a missing mount point as well, and leave it for ever; ours are known and go with the instance."""
     made = []
     missing = target
@@ -506,7 +579,7 @@ def _make_mount_point(target: str, directory: bool) -> List[str]:
 
 def _where(source: Mapping[str, Any]) -> str:
     if source["kind"] == "package":
-        return ", though the package %s is installed: does `command` name a program of it?" % source["package"]
+        return ", though the package {} is installed: does `command` name a program of it?".format(source["package"])
     if source["kind"] == "archive":
-        return ": the archive %s does not hold it" % source["url"]
+        return ": the archive {} does not hold it".format(source["url"])
     return ": install it first, or use a package:// image"
