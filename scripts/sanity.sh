@@ -5,15 +5,18 @@
 
 # Runs `ansible-test sanity` with the ansible-core of the virtual environment given as the first argument.
 #
-# ansible-test wants to stand in a real folder ansible_collections/everynode/daemonset, and refuses a link to one: it gets a copy.
+# ansible-test wants to stand in a real folder ansible_collections/everynode/daemonset, and refuses a link to one: it gets
+# a copy.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=$PWD/$1
 
+# The copy is a repository of its own, or ansible-test would see that git ignores all that lies in .cache.
 copy=.cache/sanity/ansible_collections/everynode/daemonset
 rm -rf "$copy"
 mkdir -p "$copy"
+git init --quiet "$copy"
 git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do
         if [ -e "$file" ]; then printf '%s\0' "$file"; fi
@@ -33,6 +36,13 @@ mkdir -p ~/.ansible/test/cache
 [ -e ~/.ansible/test/cache/"$script" ] ||
     echo 'import ensurepip; ensurepip.bootstrap(default_pip=True)' > ~/.ansible/test/cache/"$script"
 
+# What the nodes run is checked with every Python that is here. pyenv's stand-ins (shims) answer for versions that they then
+# do not run: the real ones instead.
+path=$(tr : '\n' <<< "$PATH" | grep -v '/shims$' | paste -sd :)
+for folder in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin; do
+    if [ -d "$folder" ]; then path=$path:$folder; fi
+done
+export PATH=$venv/bin:$path
+
 cd "$copy"
-export PATH="$venv/bin:$PATH"
 exec ansible-test sanity --local --color no

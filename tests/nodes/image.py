@@ -112,15 +112,14 @@ def package_sources(suite: str) -> tuple[str, ...]:
     if find_program("apt-get") is None:
         return ()
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages"],
+        ["apt-get", "indextargets", "--format", "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
     sources = []
     for line in dict.fromkeys(listed.splitlines()):
-        origin, _, rest = line.partition(" ")
-        label, _, uri = rest.partition(" ")
+        origin, label, uri = line.split("\t")
         if origin == "Debian" and label == "Debian":
             sources += [f"deb {uri} {suite} main", f"deb {uri} {suite}-updates main"]
         elif origin == "Debian" and label == "Debian-Security":
@@ -161,7 +160,7 @@ def _build(client: docker.DockerClient, recipe: Recipe) -> None:
         built = run_privileged(command)
         if built.returncode != 0:
             raise NodesError(f"the node image for {recipe.suite} could not be built:\n{built.stderr.strip()}")
-        repository, _, tag = recipe.tag.partition(":")
+        repository, tag = recipe.tag.split(":")
         client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=DOCKERFILE_CHANGES)
 
 

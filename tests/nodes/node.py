@@ -99,7 +99,7 @@ class Node:
 
     def write(self, path: str, content: str, *, mode: int = 0o644) -> None:
         """Puts a file of root's into an existing folder of the node."""
-        folder, _, name = path.rpartition("/")
+        folder, name = path.rsplit("/", 1)
         self._container.put_archive(folder or "/", _archive(name, content.encode(), mode))
 
     def start(self) -> None:
