@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exactly one: what stands of an instance on this node against what should, and the way from the one to the other.
 
-Every act is one call of `Enforcer._act`, which says it in words and does it, or only says it in check mode; so a dry run tells
-exactly what a real one does. The order of the acts is what makes a kill at any point harmless: all of a revision is on disk
-before anything is stopped, the old instance is stopped before anything of it is changed, and nothing is started half.
+Every act is one call of `Enforcer._act`, which says it in words and does it, or only says it in check mode; so a dry
+run tells exactly what a real one does. The order of the acts is what makes a kill at any point harmless: all of a
+revision is on disk before anything is stopped, the old instance is stopped before anything of it is changed, and
+nothing is started half.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ class InstanceError(Exception):
 
 
 class Enforcer:
-    """One instance on this node; ``actions`` says what was done (or, in check mode, would be), ``diff`` what changes."""
+    """One instance on this node.
+
+    ``actions`` says in words what was done (in check mode: would be), ``before`` and ``after`` are the two sides of the
+    difference.
+    """
 
     def __init__(self, namespace: str, name: str, check_mode: bool = False):
         self.namespace = namespace
@@ -48,7 +53,7 @@ class Enforcer:
     # ------------------------------------------------------------------------------------------------- the three states
 
     def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
-        """The instance runs this revision, whole and ready; raises InstanceError if it does not become ready in time."""
+        """The instance runs this revision, whole and ready; raises InstanceError if it is not ready in time (seconds)."""
         with self._lock():
             found = self.observe()
             runtime = Systemd(definition, secrets)
@@ -85,7 +90,7 @@ class Enforcer:
         try:
             return observation.parse(output.decode("utf-8", "replace")).instance(self.namespace, self.name)
         except ValueError as error:
-            raise InstanceError(str(error))
+            raise InstanceError(str(error)) from error
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
@@ -142,8 +147,8 @@ class Enforcer:
             path = state.get("FragmentPath") or os.path.join(UNIT_DIRECTORY, unit)
             if os.path.lexists(path):
                 raise InstanceError(
-                    f"{unit} exists ({path}) and was not made by everynode for {self.key}: it stays as it is. Remove it or rename it, "
-                    "or give the DaemonSet another name."
+                    f"{unit} exists ({path}) and was not made by everynode for {self.key}: it stays as it is. "
+                    "Remove it or rename it, or give the DaemonSet another name."
                 )
 
     def _own_units(self) -> list[str]:
@@ -168,8 +173,8 @@ class Enforcer:
             if state["active"]:
                 raise InstanceError(
                     f"{unit} is running on this node and would be a second instance of {self.key} beside ours. "
-                    f"Add the annotation everynode/replaces: {unit} to let the DaemonSet take its place (delete gives it back), "
-                    "or stop and disable it."
+                    f"Add the annotation everynode/replaces: {unit} to let the DaemonSet take its place "
+                    "(delete gives it back), or stop and disable it."
                 )
             self._replace(record, unit, state)
 
@@ -239,7 +244,7 @@ class Enforcer:
         )
 
     def _install(self, runtime: Systemd, rendered: Rendered, record: dict[str, Any]) -> None:
-        """Everything of ours is stopped here; the record is written first, so that whatever follows is known to be ours."""
+        """All of ours is stopped here; the record is written first, so that whatever follows is known to be ours."""
         now = time.time()
         revision = runtime.definition["revision"]
         record.update(
@@ -348,7 +353,7 @@ class Enforcer:
     # ----------------------------------------------------------------------------------------------------- cleaning up
 
     def _prune(self, limit: int) -> None:
-        """Keep the current revision and as many old ones as revisionHistoryLimit says (Kubernetes does not count the current)."""
+        """Keep the current revision and as many others as revisionHistoryLimit says, as Kubernetes counts them."""
         record = records.load(self.directory)
         current = os.path.basename(os.readlink(os.path.join(self.directory, "current")))
         old = [entry["revision"] for entry in record["history"] if entry["revision"] != current]
@@ -375,7 +380,7 @@ class Enforcer:
         for directory in (os.path.dirname(self.directory), ROOT):
             _remove_if_empty(directory)
 
-    # ------------------------------------------------------------------------------------------------------ small pieces
+    # ---------------------------------------------------------------------------------------------------- small pieces
 
     def _act(self, words: str, act: Callable[..., Any], *arguments: Any) -> None:
         self.actions.append(words)
@@ -427,7 +432,7 @@ class _Lock:
 
     def _taken(self) -> bool:
         os.makedirs(RUN, mode=0o755, exist_ok=True)
-        self.file = open(self.path, "a", encoding="ascii")
+        self.file = open(self.path, "a", encoding="ascii")  # noqa: SIM115 - held until the lock is given back
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):

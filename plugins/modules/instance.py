@@ -10,12 +10,14 @@ module: instance
 short_description: Exactly one instance of a DaemonSet on this host
 version_added: 0.1.0
 description:
-  - Enforces exactly one instance of one DaemonSet on this host, as a systemd service. It creates, updates, repairs and removes it.
-  - A revision is written beside the old one and synced before anything is stopped; the old instance is stopped before the new one is
-    started; the module waits on the host until the new one is ready (by its readiness probe, or else running steadily) and fails with
-    the unit's state and its last log lines if it does not become so.
-  - Written in a play, the manifest is read on the control node and this host's labels and taints decide, as Kubernetes' do, whether
-    it should run the DaemonSet at all. A host on which everything is as declared costs one shell script and no Python.
+  - Enforces exactly one instance of one DaemonSet on this host, as a systemd service. It creates, updates, repairs and
+    removes it.
+  - A revision is written beside the old one and synced before anything is stopped; the old instance is stopped before
+    the new one is started; the module waits on the host until the new one is ready (by its readiness probe, or else
+    running steadily) and fails with the unit's state and its last log lines if it does not become so.
+  - Written in a play, the manifest is read on the control node and this host's labels and taints decide, as Kubernetes'
+    do, whether it should run the DaemonSet at all. A host on which everything is as declared costs one shell script and
+    no Python.
 options:
   manifests:
     description:
@@ -41,15 +43,15 @@ options:
     default: present
   definition:
     description:
-      - A resolved instance, as M(everynode.daemonset.plan) and M(everynode.daemonset.step) pass it between the control node and the
-        host. Not meant to be written by hand.
+      - A resolved instance, as M(everynode.daemonset.step) passes it from the control node to the host. Not meant to be
+        written by hand.
     type: dict
   secrets:
     description: The contents of Secrets that belong to O(definition), opaque.
     type: str
   timeout:
     description:
-      - Seconds to wait for readiness. The times that the probes may rightly take and C(minReadySeconds) are added to it.
+      - Seconds to wait for readiness. What the probes may rightly take and C(minReadySeconds) are added to it.
     type: int
     default: 60
 attributes:
@@ -112,7 +114,10 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: ["write revision 1b2c3d4e5f60", "put revision 1b2c3d4e5f60 in place", "start everynode.default.node-exporter.service"]
+  sample:
+    - write revision 1b2c3d4e5f60
+    - put revision 1b2c3d4e5f60 in place
+    - start everynode.default.node-exporter.service
 instance:
   description: What stands on the host afterwards; empty if nothing does.
   returned: always but in check mode

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Host processes under systemd: one service a container, each enabled at boot, and a timer for their probes.
 
-A runtime offers what `Systemd` offers here: render (definition → files), problems, stop, install, start, states, logs and remove.
+A definition goes in (see plugin_utils/definition.py), files and units come out; instance.py decides when they are put in
+place, started, stopped and removed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ HOST_PATH_TESTS = {
 
 
 class Rendered(NamedTuple):
-    """``files`` and ``directories`` (modes other than 0755) of a revision's folder, and the units that it puts in place."""
+    """What a revision's folder holds (``directories``: those whose mode is not 0755), and the units it puts in place."""
 
     files: dict[str, files.File]
     directories: dict[str, int]
@@ -59,7 +60,7 @@ class Systemd:
         self.revision = os.path.join(self.directory, "revisions", definition["revision"])
         self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
 
-    # --------------------------------------------------------------------------------------------------------- rendering
+    # ------------------------------------------------------------------------------------------------------- rendering
 
     def render(self) -> Rendered:
         containers = self.definition["containers"]
@@ -169,12 +170,12 @@ class Systemd:
             lines.append("ExecStartPost=+" + self._keeper("wait-started", unit))
         lines += self._hooks(container["lifecycle"], unit)
         # In systemd a timeout of nothing means no timeout, in Kubernetes it means: kill at once.
-        lines += ["TimeoutStopSec=%d" % grace] if grace else ["TimeoutStopSec=1", "KillSignal=SIGKILL"]
+        lines += [f"TimeoutStopSec={grace}"] if grace else ["TimeoutStopSec=1", "KillSignal=SIGKILL"]
         return lines + [
             "KillMode=mixed",
             "TimeoutStartSec=infinity",
             "Restart=always",
-            "RestartSec=%d" % RESTART_SECONDS,
+            f"RestartSec={RESTART_SECONDS}",
         ]
 
     def _hooks(self, lifecycle: Mapping[str, Any], unit: str) -> list[str]:
@@ -193,7 +194,7 @@ class Systemd:
         if "exec" in action:
             return " ".join(_quote(word) for word in action["exec"]["command"])
         if "sleep" in action:
-            return "/bin/sleep %d" % action["sleep"]["seconds"]
+            return f"/bin/sleep {action['sleep']['seconds']}"
         return "+" + self._keeper(name, unit)
 
     def _keeper(self, verb: str, unit: str = "") -> str:
@@ -270,7 +271,7 @@ class Systemd:
 
     def _timer(self, period: int) -> list[str]:
         lines = self._head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of_target()
-        lines += ["", "[Timer]", "OnActiveSec=1", "OnUnitInactiveSec=%d" % period, "AccuracySec=250ms"]
+        lines += ["", "[Timer]", "OnActiveSec=1", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
     def _prober(self) -> list[str]:
@@ -291,10 +292,10 @@ class Systemd:
             if container["probes"] or container["lifecycle"]
         }
 
-    # ------------------------------------------------------------------------------------------------- before the switch
+    # ----------------------------------------------------------------------------------------------- before the switch
 
     def problems(self, sources_present: bool) -> list[str]:
-        """What would keep this revision from starting here; programs are only looked for once their sources are there."""
+        """What would keep this revision from starting here; programs are looked for once their sources are there."""
         found = []
         for volume in self.definition["volumes"]:
             if volume["kind"] == "hostPath":
@@ -316,7 +317,7 @@ class Systemd:
         return found
 
     def prepare_paths(self) -> list[str]:
-        """Make what hostPath volumes may create, empty folders, and mount points; returns the mount points that were made."""
+        """Make what hostPath volumes may create, subPath folders and mount points; returns the mount points made."""
         made = []
         for volume in self.definition["volumes"]:
             if volume["kind"] == "hostPath" and not os.path.exists(volume["path"]):
@@ -380,7 +381,7 @@ def show(units: Sequence[str], *properties: str) -> dict[str, dict[str, str]]:
 def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
     match = ["_SYSTEMD_INVOCATION_ID=" + invocation] if invocation else ["--unit=" + unit]
     process = subprocess.run(
-        ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=%d" % lines, *match],
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
@@ -463,9 +464,9 @@ def _environment_value(value: str) -> str:
 def _security(security: Mapping[str, Any]) -> list[str]:
     lines = []
     if security["user"] is not None:
-        lines.append("User=%d" % security["user"])
+        lines.append(f"User={security['user']}")
     if security["group"] is not None:
-        lines.append("Group=%d" % security["group"])
+        lines.append(f"Group={security['group']}")
     if security["groups"]:
         lines.append("SupplementaryGroups=" + " ".join(str(group) for group in security["groups"]))
     if security["readOnlyRoot"]:
@@ -473,7 +474,7 @@ def _security(security: Mapping[str, Any]) -> list[str]:
     if security["noNewPrivileges"]:
         lines.append("NoNewPrivileges=yes")
     if security["oomScore"] is not None:
-        lines.append("OOMScoreAdjust=%d" % security["oomScore"])
+        lines.append(f"OOMScoreAdjust={security['oomScore']}")
     if security["seLinux"]:
         options = security["seLinux"]
         context = [
@@ -514,14 +515,14 @@ def _capability(name: str) -> str:
 def _limits(resources: Mapping[str, int | None]) -> list[str]:
     lines = []
     if resources["memoryLimit"]:
-        lines.append("MemoryMax=%d" % resources["memoryLimit"])
+        lines.append(f"MemoryMax={resources['memoryLimit']}")
     if resources["memoryRequest"]:
-        lines.append("MemoryLow=%d" % resources["memoryRequest"])
+        lines.append(f"MemoryLow={resources['memoryRequest']}")
     if resources["cpuLimit"]:
-        lines.append("CPUQuota=%d%%" % max(1, -(-resources["cpuLimit"] // 10)))
+        lines.append(f"CPUQuota={max(1, -(-resources['cpuLimit'] // 10))}%")
     if resources["cpuRequest"]:
         # One core is systemd's default weight of 100, as it is 1024 of the kernel's shares in Kubernetes.
-        lines.append("CPUWeight=%d" % min(max(1, resources["cpuRequest"] // 10), 10000))
+        lines.append(f"CPUWeight={min(max(1, resources['cpuRequest'] // 10), 10000)}")
     return lines
 
 
@@ -544,7 +545,7 @@ def _host_path_problems(volume: Mapping[str, Any]) -> list[str]:
 
 
 def _identity_problems(container: Mapping[str, Any]) -> list[str]:
-    """Unlike a container engine, systemd only takes ids that the node's user database knows (exec_context: get_fixed_user)."""
+    """Unlike a container engine, systemd only takes ids that the node's user database knows (get_fixed_user)."""
     security = container["security"]
     wanted: list[tuple[str, Any, Callable[[int], Any]]] = [("runAsUser", security["user"], pwd.getpwuid)]
     wanted += [("runAsGroup", security["group"], grp.getgrgid)]
@@ -557,13 +558,13 @@ def _identity_problems(container: Mapping[str, Any]) -> list[str]:
         except KeyError:
             kind = "user" if field == "runAsUser" else "group"
             problems.append(
-                "container %s: %s %d is no %s of this node: make one first" % (container["name"], field, number, kind)
+                f"container {container['name']}: {field} {number} is no {kind} of this node: make one first"
             )
     return problems
 
 
 def _make_mount_point(target: str, directory: bool) -> list[str]:
-    """systemd would make a missing mount point as well, and leave it for ever; ours are known and go with the instance."""
+    """systemd would make a missing mount point too, and leave it for ever; ours are known and go with the instance."""
     made = []
     missing = target
     while not os.path.lexists(missing):
