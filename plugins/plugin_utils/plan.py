@@ -276,15 +276,12 @@ def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Ent
         return replace(entry, state=DAMAGED, step=REPAIR, phase=CREATE, reason=_words(instance.damage))
     # Stopped or damaged by hand counts as deleted: what is created then is of the current revision, under OnDelete too.
     if settings.on_delete and instance.intact:
-        return replace(
-            entry, state=OUTDATED, reason="updateStrategy is OnDelete: it is replaced once it was stopped here"
-        )
-    if not entry.available or not instance.intact:
-        why = _words(instance.damage) or instance.reason or "it has not been ready for minReadySeconds"
-        reason = f"it has an older revision, and is not available: {why}"
-        phase = SWITCH if entry.available else CREATE
-        return replace(entry, state=OUTDATED, step=REPLACE, phase=phase, reason=reason)
-    return replace(entry, state=OUTDATED, step=REPLACE, phase=SWITCH, reason="it has an older revision")
+        return replace(entry, state=OUTDATED, reason="updateStrategy is OnDelete: stop it here to have it replaced")
+    reason = "it has an older revision"
+    trouble = _words(instance.damage) or instance.reason
+    if trouble:
+        reason += f"; {trouble}"
+    return replace(entry, state=OUTDATED, step=REPLACE, phase=SWITCH if entry.available else CREATE, reason=reason)
 
 
 def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:

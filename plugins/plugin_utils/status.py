@@ -56,7 +56,7 @@ def status(daemonset: DaemonSetPlan) -> Status:
 
 
 def first_created(daemonset: DaemonSetPlan) -> Entry | None:
-    """The entry whose instance is the oldest: the DaemonSet is as old as that, for nothing else records its creation."""
+    """The entry whose instance is the oldest: the DaemonSet is as old as that, for nothing else says so."""
     aged = [entry for entry in daemonset.entries if entry.age is not None]
     return max(aged, key=lambda entry: entry.age or 0.0, default=None)
 

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control node's half of the module: manifests, labels and taints are judged here, and a node that is right is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    INSTANCE_MODULE,
+    ConnectionLost,
+    Host,
+    Outcome,
+    StepFailed,
+)
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.sources import (
+    SourceError,
+    load_for_nodes,
+    read_sources,
+)
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import DELETED, settings_of, wanted_on
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    NONE,
+    REMOVE,
+    STAGED_STEPS,
+    UNREACHABLE,
+    Settings,
+    Wanted,
+    judge,
+)
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.revision import revision
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "manifests": declaration.MANIFESTS,
+    "name": {"type": "str"},
+    "namespace": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "staged", "absent"], "default": "present"},
+    "timeout": {"type": "int"},
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = True
+    _supports_check_mode = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        if self._task.args.get("definition"):
+            # Already resolved, by whoever calls the module itself.
+            module = self._execute_module(module_name=INSTANCE_MODULE, task_vars=task_vars)
+            return {**result, **module}
+        options = declaration.options(self, OPTIONS)
+        try:
+            return {**result, **self._enforce(options, task_vars)}
+        except ConnectionLost as error:
+            raise AnsibleConnectionFailure(str(error)) from error
+        except (StepFailed, ValueError) as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _enforce(self, options: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if options["state"] == "absent" and not options["manifests"]:
+            if not options["name"]:
+                raise AnsibleActionFail("say which DaemonSet is to be absent: give manifests or name")
+            removal = Settings(options["namespace"] or "default", options["name"], deleted=True)
+            return _Node(self, task_vars, options).enforce([(removal, None, None)])
+        manifests = self._manifests(options["manifests"], task_vars)
+        chosen = _chosen(manifests, options["name"], options["namespace"])
+        absent = options["state"] == "absent"
+        wishes = [
+            (Settings(one.namespace, one.name, deleted=True), None, None) if absent else (settings_of(one), one, manifests)
+            for one in chosen
+        ]
+        return _Node(self, task_vars, options).enforce(wishes)
+
+    def _manifests(self, given: list[Any], task_vars: dict[str, Any]) -> Manifests:
+        """A templated manifest sees everything that the task sees, its own variables and the role's included."""
+        node = str(task_vars["inventory_hostname"])
+        try:
+            sources = read_sources(self._loader, given, declaration.search_path(task_vars))
+            return load_for_nodes(sources, [node], lambda _node: task_vars, self._templar)[node]
+        except SourceError as error:
+            lines = str(error).split("\n")
+            if len(lines) == 1:
+                raise
+            raise AnsibleActionFail(f"{len(lines)} errors in the manifests:\n{error}") from error
+
+
+def _chosen(manifests: Manifests, name: str | None, namespace: str | None) -> list[DaemonSet]:
+    found = [
+        daemonset
+        for daemonset in manifests.daemonsets
+        if name in (None, daemonset.name) and namespace in (None, daemonset.namespace)
+    ]
+    if not found:
+        there = ", ".join(daemonset.key for daemonset in manifests.daemonsets)
+        raise AnsibleActionFail(f"the manifests declare no DaemonSet {namespace or '*'}/{name or '*'}, only {there}")
+    return found
+
+
+class _Node:
+    """This task's host, and what is enforced on it."""
+
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], options: Mapping[str, Any]) -> None:
+        self._name = str(task_vars["inventory_hostname"])
+        self._task_vars = task_vars
+        self._options = options
+        self._host = Host(action, task_vars, timeout=options["timeout"])
+
+    def enforce(self, wishes: list[tuple[Settings, DaemonSet | None, Manifests | None]]) -> dict[str, Any]:
+        seen = self._host.look()
+        if seen.state == UNREACHABLE:
+            raise ConnectionLost(seen.reason)
+        if seen.observation is None:
+            raise StepFailed(seen.reason)
+        observation = seen.observation
+        node = node_of(self._name, self._task_vars, observation.facts.arch)
+        result: dict[str, Any] = {"changed": False, "actions": [], "daemonsets": [], "diff": []}
+        for settings, daemonset, manifests in wishes:
+            wanted = DELETED
+            if daemonset is not None and manifests is not None:
+                wanted = wanted_on(node, daemonset, revision(daemonset, manifests))
+            entry = judge(settings, self._name, wanted, seen)
+            if entry.step != NONE:
+                outcome = self._take(settings, entry.step, daemonset, manifests, node, observation)
+                result["changed"] |= outcome.changed
+                result["actions"] += outcome.actions
+                result["diff"] += [outcome.diff] if outcome.diff else []
+            result["daemonsets"].append(_told(settings, wanted, entry.step, entry.state, entry.reason))
+        return result
+
+    def _take(
+        self,
+        settings: Settings,
+        step: str,
+        daemonset: DaemonSet | None,
+        manifests: Manifests | None,
+        node: Node,
+        observation: Observation,
+    ) -> Outcome:
+        if step == REMOVE or daemonset is None or manifests is None:
+            staging = self._options["state"] == "staged"
+            return Outcome() if staging else self._host.absent(settings.namespace, settings.name)
+        definition, secrets = define(daemonset, manifests, node, observation.facts)
+        if self._options["state"] == "staged":
+            return self._host.stage(definition, secrets, observation.facts.package_manager)
+        fetched = Outcome()
+        if step in STAGED_STEPS:
+            fetched = self._host.fetch(definition, observation.facts.package_manager)
+        outcome = self._host.present(definition, secrets)
+        outcome.actions[:0] = fetched.actions
+        outcome.changed |= fetched.changed
+        return outcome
+
+
+def _told(settings: Settings, wanted: Wanted, step: str, state: str, reason: str) -> dict[str, Any]:
+    """What the host was like when the task began, and what followed."""
+    return {
+        "namespace": settings.namespace,
+        "name": settings.name,
+        "eligible": wanted.should_run,
+        "found": state,
+        "step": step,
+        "reason": reason,
+    }

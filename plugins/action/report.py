@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say what stands now: the table of ``kubectl get daemonsets``, or JSON; and judge each node for ``verdict``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import seen_from
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE, Plan, renewed
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import attention_list, daemonset_table
+
+display = Display()
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "output": {"type": "str", "choices": ["table", "json"], "default": "table"},
+    "output_file": {"type": "path"},
+    "observed": {"type": "str", "default": "everynode_observed"},
+}
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        options = declaration.options(self, OPTIONS)
+        planned = run.current_plan()
+        if planned is None:
+            raise AnsibleActionFail("there is no plan to report on: everynode.daemonset.plan comes first")
+        inventory = Inventory(task_vars["hostvars"])
+        plan = renewed(planned, {node: seen_from(inventory.variables(node)[options["observed"]]) for node in planned.touched})
+        problems = run.problems()
+        items = as_items(plan)
+        _show(plan, items, options["output"], options["output_file"])
+        run.set_verdict(_verdict(plan, problems, check_mode=bool(self._task.check_mode)))
+        result.update(changed=False, **items)
+        return result
+
+
+def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | None) -> None:
+    text = json.dumps(items) if output == "json" else _for_people(plan)
+    if output_file is None:
+        display.display(text)
+        return
+    try:
+        with open(output_file, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise AnsibleActionFail(f"cannot write the report to {output_file}: {os.strerror(error.errno or 0)}") from error
+
+
+def _for_people(plan: Plan) -> str:
+    deleted = [daemonset for daemonset in plan.daemonsets if daemonset.settings.deleted]
+    lines = [
+        f'daemonset.apps "{daemonset.settings.name}" '
+        + ("is not deleted everywhere" if any(entry.present for entry in daemonset.entries) else "is deleted")
+        + f" ({daemonset.settings.namespace})"
+        for daemonset in deleted
+    ]
+    standing = Plan(tuple(daemonset for daemonset in plan.daemonsets if not daemonset.settings.deleted), ())
+    if standing.daemonsets:
+        lines.append(daemonset_table(standing))
+    attention = attention_list(plan)
+    return "\n".join([*lines, "", attention] if attention else lines)
+
+
+def _verdict(plan: Plan, problems: list[run.Problem], check_mode: bool) -> dict[str, list[str]]:
+    """For each node that is not as declared: why. A dry run only has to answer for what went wrong in it."""
+    verdict: dict[str, list[str]] = {}
+    for problem in problems:
+        verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {problem.message}".split("\n")[0])
+    told = {(problem.node, problem.daemonset) for problem in problems}
+    for daemonset in plan.daemonsets:
+        for entry in daemonset.entries:
+            dry = check_mode and entry.state != UNREACHABLE
+            if not entry.as_declared and not dry and (entry.node, daemonset.settings.key) not in told:
+                sentence = f"{daemonset.settings.key} is {entry.state}: {entry.reason}"
+                verdict.setdefault(entry.node, []).append(sentence)
+    return verdict

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take one phase's planned steps on one node.
+
+A step that fails is recorded, printed and closes the gate for later batches, but it does not fail the host: a batch whose
+hosts all failed would end the whole run, and with it the report. The action ``verdict`` fails the host at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    ConnectionLost,
+    Host,
+    Outcome,
+    StepFailed,
+)
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory, node_of
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    CREATE,
+    NONE,
+    REMOVE,
+    STAGE,
+    STAGED_STEPS,
+    SWITCH,
+    Entry,
+    Settings,
+    judge,
+)
+
+display = Display()
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "phase": {"type": "str", "choices": [REMOVE, STAGE, CREATE, SWITCH], "required": True},
+    "manifests": declaration.MANIFESTS,
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = True
+    _supports_check_mode = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        options = declaration.options(self, OPTIONS)
+        plan = run.current_plan()
+        taken = _Steps(self, task_vars or {}, options["phase"], options["manifests"])
+        if plan is not None:
+            for settings, entry in plan.on(taken.node):
+                if _takes_part(entry, taken.phase):
+                    taken.take(settings, entry)
+        result.update(changed=taken.changed, actions=taken.actions)
+        if taken.diffs:
+            result["diff"] = taken.diffs
+        return result
+
+
+def _takes_part(entry: Entry, phase: str) -> bool:
+    return entry.step in STAGED_STEPS if phase == STAGE else entry.phase == phase
+
+
+class _Steps:
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], phase: str, manifests: list[Any]) -> None:
+        self.node = str(task_vars["inventory_hostname"])
+        self.phase = phase
+        self.changed = False
+        self.actions: list[str] = []
+        self.diffs: list[dict[str, Any]] = []
+        self._action = action
+        self._task_vars = task_vars
+        self._manifests = manifests
+        self._host = Host(action, task_vars)
+        self._check_mode = bool(action._task.check_mode)
+
+    def take(self, settings: Settings, entry: Entry) -> None:
+        problems = run.problems()
+        if any(problem.node == self.node and problem.daemonset == settings.key for problem in problems):
+            return  # it failed here before, and that was said
+        gate = run.in_the_way(settings.key, self.phase, entry.step, problems)
+        if gate is not None:
+            self._say(settings, f"left as it is, the rollout is halted: {gate.node} failed")
+            return
+        try:
+            outcome = self._act(settings, entry)
+        except ConnectionLost as error:
+            # Staging disturbs nothing, so a node lost there was in effect down before it was touched.
+            self._fail(settings, f"the connection was lost: {error}", halts=self.phase != STAGE)
+        except (StepFailed, ValueError) as error:
+            self._fail(settings, str(error), halts=self.phase != REMOVE)
+        else:
+            self._record(settings, entry, outcome)
+
+    def _act(self, settings: Settings, entry: Entry) -> Outcome:
+        """Look once more before anything is done: the plan may be old by now, in the last batches above all."""
+        seen = self._host.look()
+        if seen.observation is None:
+            self._fail(settings, f"{seen.state}, so it was not touched: {seen.reason}", halts=False)
+            return Outcome()
+        if judge(settings, self.node, entry.declared, seen).step == NONE:
+            return Outcome()
+        if self.phase == REMOVE:
+            return self._host.absent(settings.namespace, settings.name)
+        definition, secrets = self._definition(settings, entry, seen.observation)
+        if self.phase == STAGE:
+            return self._host.stage(definition, secrets, seen.observation.facts.package_manager)
+        return self._host.present(definition, secrets)
+
+    def _definition(self, settings: Settings, entry: Entry, observation: Observation) -> tuple[dict[str, Any], str]:
+        inventory = Inventory(self._task_vars["hostvars"])
+        loaded = declaration.load_manifests(self._action, self._task_vars, self._manifests, [self.node], inventory)
+        manifests = loaded[self.node]
+        node = node_of(self.node, inventory.variables(self.node), observation.facts.arch)
+        for daemonset in manifests.daemonsets:
+            if daemonset.key == settings.key:
+                definition, secrets = define(daemonset, manifests, node, observation.facts)
+                if definition["revision"] == entry.wanted:
+                    return definition, secrets
+        raise StepFailed("the manifest has changed since the plan was made; run it again")
+
+    def _record(self, settings: Settings, entry: Entry, outcome: Outcome) -> None:
+        self.changed |= outcome.changed
+        self.actions += outcome.actions
+        if outcome.diff:
+            self.diffs.append(outcome.diff)
+        if outcome.changed:
+            self._say(settings, self._words(entry, outcome))
+
+    def _words(self, entry: Entry, outcome: Outcome) -> str:
+        """What to tell the operator; the details are in the task's result (-v)."""
+        if self._check_mode:
+            return "would " + ", ".join(outcome.actions)
+        if self.phase == STAGE:
+            return ", ".join(outcome.actions)
+        return {REMOVE: "removed"}.get(self.phase, f"{_PAST[entry.step]}, revision {entry.wanted} is available")
+
+    def _fail(self, settings: Settings, message: str, halts: bool) -> None:
+        run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts))
+        first, *rest = message.split("\n")
+        self._say(settings, f"failed to {self.phase}: {first}", color="red")
+        for line in rest:
+            display.display(f"    {line}", color="red")
+
+    def _say(self, settings: Settings, what: str, color: str | None = None) -> None:
+        display.display(f"{self.node}: {settings.name}: {what}", color=color)
+
+
+_PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for"}

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nodes take part in a phase of the plan that this run has made; for `hosts:` and `serial:` of later plays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import current_plan
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    CREATE,
+    NOT_SELECTED,
+    REMOVE,
+    STAGE,
+    SWITCH,
+    Plan,
+)
+
+PHASES = (REMOVE, STAGE, CREATE, SWITCH)
+
+
+def planned(what: str) -> list[Any]:
+    """Empty whenever there is no plan (--syntax-check, --list-hosts, nothing matched): never all nodes by mistake."""
+    plan = current_plan()
+    if plan is None:
+        return []
+    if what in PHASES:
+        return plan.hosts(what)
+    if what == "changes":
+        return _first_changes(plan)
+    if what == "touched":
+        return plan.touched
+    if what == "batches":
+        return [len(batch) for batch in plan.batches]
+    if what == "report":
+        return _report(plan)
+    raise AnsibleFilterError(f"planned: {what!r} is none of {', '.join(PHASES)}, changes, touched, batches, report")
+
+
+def _first_changes(plan: Plan) -> list[str]:
+    """Everything before the first batch."""
+    return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in plan.hosts(phase)))
+
+
+def _report(plan: Plan) -> list[str]:
+    """The nodes that the report may find wrong; one node at least, for the report has to run somewhere."""
+    nodes = dict.fromkeys([*plan.touched, *plan.not_as_declared])
+    if nodes:
+        return list(nodes)
+    in_play = [
+        entry.node for daemonset in plan.daemonsets for entry in daemonset.entries if entry.state != NOT_SELECTED
+    ]
+    return in_play[:1]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"planned": planned}

@@ -1,0 +1,105 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What it does is in plugins/action/plan.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan
+short_description: What to do on which node, in which order, and why
+version_added: 0.1.0
+description:
+  - Compares what the manifests declare with what M(everynode.daemonset.observe) saw, and says in words what follows.
+  - The plan is kept for the tasks that follow in this run, M(everynode.daemonset.step) and M(everynode.daemonset.report).
+  - Nothing is changed on any node.
+options:
+  manifests:
+    description:
+      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
+      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
+      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
+        braces it holds.
+    type: list
+    elements: raw
+    default: []
+  hosts:
+    description:
+      - The pattern of the hosts that are nodes, or a list of patterns. What C(--limit) leaves out still counts for budgets.
+    type: raw
+    default: all
+  observed:
+    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
+    type: str
+    default: everynode_observed
+  state:
+    description: With V(absent) the plan is to remove the DaemonSets from all nodes.
+    type: str
+    choices: [present, absent]
+    default: present
+  names:
+    description: With O(state=absent), what to remove, as name or namespace/name, instead of O(manifests).
+    type: list
+    elements: str
+    default: []
+  quiet:
+    description: Do not print the plan.
+    type: bool
+    default: false
+attributes:
+  action:
+    support: full
+    description: Runs on the control node.
+  async:
+    support: none
+    description: It is over in a moment, or has to stay with the run.
+  bypass_host_loop:
+    support: full
+    description: Runs once for all hosts of the play.
+  check_mode:
+    support: full
+    description: It only reads.
+  diff_mode:
+    support: none
+    description: It only reads.
+  idempotent:
+    support: full
+    description: It only reads.
+  platform:
+    support: full
+    description: The control node alone is concerned.
+    platforms: posix
+author:
+  - everynode contributors (@everynode)
+seealso:
+  - module: everynode.daemonset.observe
+  - module: everynode.daemonset.step
+"""
+
+EXAMPLES = r"""
+- name: Observe the nodes
+  everynode.daemonset.observe:
+  register: everynode_observed
+
+- name: Plan what to do
+  everynode.daemonset.plan:
+    manifests: node-exporter.yaml
+"""
+
+RETURN = r"""
+plan:
+  description: For each DaemonSet its settings and one entry for each node; and the batches in which outdated nodes are switched.
+  returned: success
+  type: dict
+  contains:
+    daemonsets:
+      description: The settings and the entries of each DaemonSet.
+      type: list
+      elements: dict
+    batches:
+      description: The nodes to switch, batch by batch.
+      type: list
+      elements: list
+"""

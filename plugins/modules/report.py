@@ -1,0 +1,84 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What it does is in plugins/action/report.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: What stands now, as kubectl says it
+version_added: 0.1.0
+description:
+  - Prints the table of C(kubectl get daemonsets) and the nodes that need attention, or JSON for programs.
+  - Takes the plan of this run, with newer observations where steps were taken, and judges each node for
+    M(everynode.daemonset.verdict).
+options:
+  output:
+    description: What to print.
+    type: str
+    choices: [table, json]
+    default: table
+  output_file:
+    description: A file on the control node to write it to, instead of printing it.
+    type: path
+  observed:
+    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
+    type: str
+    default: everynode_observed
+attributes:
+  action:
+    support: full
+    description: Runs on the control node.
+  async:
+    support: none
+    description: It is over in a moment, or has to stay with the run.
+  bypass_host_loop:
+    support: full
+    description: Runs once for all hosts of the play.
+  check_mode:
+    support: full
+    description: It only reads.
+  diff_mode:
+    support: none
+    description: It only reads.
+  idempotent:
+    support: full
+    description: It only reads.
+  platform:
+    support: full
+    description: The control node alone is concerned.
+    platforms: posix
+author:
+  - everynode contributors (@everynode)
+seealso:
+  - module: everynode.daemonset.verdict
+"""
+
+EXAMPLES = r"""
+- name: Report for programs
+  everynode.daemonset.report:
+    output: json
+    output_file: status.json
+"""
+
+RETURN = r"""
+items:
+  description: One item for each DaemonSet, with Kubernetes' C(status) and the state of each node.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    metadata:
+      description: Name, namespace and creation time.
+      type: dict
+    status:
+      description: The counters of Kubernetes' DaemonSetStatus.
+      type: dict
+    nodes:
+      description: Each node's state, the reason, and its instance's revision, readiness and restarts.
+      type: list
+      elements: dict
+"""

@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What it does is in plugins/action/step.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: step
+short_description: Take one planned step on this host
+version_added: 0.1.0
+description:
+  - Takes one phase's steps of the plan that M(everynode.daemonset.plan) made in this run, for every DaemonSet of this host.
+  - A step that fails is printed and recorded, and later batches of that DaemonSet do not start; the host fails only in
+    M(everynode.daemonset.verdict), so that the report is always made.
+options:
+  phase:
+    description:
+      - V(remove) removes instances that may not stay.
+      - V(stage) installs packages, unpacks archives and writes the new revision beside the old one. Nothing is restarted.
+      - V(create) starts what is missing or broken.
+      - V(switch) replaces or repairs what serves.
+    type: str
+    choices: [remove, stage, create, switch]
+    required: true
+  manifests:
+    description:
+      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
+      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
+      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
+        braces it holds.
+    type: list
+    elements: raw
+    default: []
+attributes:
+  action:
+    support: full
+    description: Runs on the control node and, for each change, on the node.
+  async:
+    support: none
+    description: It is over in a moment, or has to stay with the run.
+  bypass_host_loop:
+    support: none
+    description: Runs for each host.
+  check_mode:
+    support: full
+    description: Predicts what would be done.
+  diff_mode:
+    support: full
+    description: Shows what changes on the node; secrets are left out.
+  idempotent:
+    support: full
+    description: What is as declared by now is left alone.
+  platform:
+    support: full
+    description: Needs systemd and Python 3.8 or newer on the node.
+    platforms: posix
+author:
+  - everynode contributors (@everynode)
+seealso:
+  - module: everynode.daemonset.plan
+  - module: everynode.daemonset.instance
+"""
+
+EXAMPLES = r"""
+- name: Stage the new revision, with nothing restarted
+  everynode.daemonset.step:
+    phase: stage
+    manifests: node-exporter.yaml
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done, in plain words.
+  returned: always
+  type: list
+  elements: str
+  sample: [install the package prometheus-node-exporter]
+"""

@@ -1,0 +1,75 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What it does is in plugins/action/validate.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: validate
+short_description: Check manifests and node labels on the control node
+version_added: 0.1.0
+description:
+  - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels and taints of the
+    inventory, everything at once, with the path of each field. No node is contacted.
+  - Prints what is skipped, and which fields have no effect on a plain host.
+options:
+  manifests:
+    description:
+      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
+      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
+      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
+        braces it holds.
+    type: list
+    elements: raw
+    default: []
+  hosts:
+    description:
+      - The pattern of the hosts that are nodes, or a list of patterns. What C(--limit) leaves out still counts for budgets.
+    type: raw
+    default: all
+attributes:
+  action:
+    support: full
+    description: Runs on the control node.
+  async:
+    support: none
+    description: It is over in a moment, or has to stay with the run.
+  bypass_host_loop:
+    support: full
+    description: Runs once for all hosts of the play.
+  check_mode:
+    support: full
+    description: It only reads.
+  diff_mode:
+    support: none
+    description: It only reads.
+  idempotent:
+    support: full
+    description: It only reads.
+  platform:
+    support: full
+    description: The control node alone is concerned.
+    platforms: posix
+author:
+  - everynode contributors (@everynode)
+seealso:
+  - module: everynode.daemonset.plan
+"""
+
+EXAMPLES = r"""
+- name: Check the manifests of the site
+  everynode.daemonset.validate:
+    manifests: manifests/
+"""
+
+RETURN = r"""
+daemonsets:
+  description: The DaemonSets that the manifests declare, as namespace/name.
+  returned: success
+  type: list
+  elements: str
+  sample: [default/node-exporter]
+"""

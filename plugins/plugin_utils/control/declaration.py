@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user declared, as the actions of the playbooks get it: options → manifests and nodes, or plain words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..desired import not_feasible
+from ..manifest.model import Manifests
+from ..scheduling import Node
+from .nodes import Inventory, names_matching
+from .sources import SourceError, load_for_nodes, read_sources, words_of
+
+display = Display()
+
+MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
+HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
+
+
+def options(action: ActionBase, specification: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The task's arguments, checked as a module's would be. A single inline object may stand without a list."""
+    arguments = action._task.args
+    if isinstance(arguments.get("manifests"), Mapping):
+        arguments["manifests"] = [arguments["manifests"]]
+    _result, checked = action.validate_argument_spec(argument_spec=specification)
+    return dict(checked)
+
+
+def search_path(task_vars: Mapping[str, Any]) -> list[str]:
+    """Where relative paths are looked for: the current folder first, then where Ansible looks for a task's files."""
+    folders = [os.getcwd()]
+    for folder in task_vars.get("ansible_search_path", []):
+        folders += [str(folder), os.path.join(str(folder), "files")]
+    return list(dict.fromkeys(folders))
+
+
+def node_names(action: ActionBase, task_vars: Mapping[str, Any], pattern: Any) -> list[str]:
+    text = pattern if isinstance(pattern, str) else ":".join(pattern)
+    return names_matching(str(text), task_vars["groups"], action._loader)
+
+
+def load_manifests(
+    action: ActionBase, task_vars: Mapping[str, Any], manifests: Sequence[Any], names: Iterable[str], inventory: Inventory
+) -> dict[str, Manifests]:
+    """The manifests as each of these nodes gets them. Raises SourceError."""
+    sources = read_sources(action._loader, manifests, search_path(task_vars))
+    return load_for_nodes(sources, names, inventory.raw_variables, action._templar)
+
+
+def load_everything(
+    action: ActionBase, task_vars: Mapping[str, Any], manifests: Sequence[Any], names: Sequence[str], inventory: Inventory
+) -> tuple[dict[str, Manifests], dict[str, Node]]:
+    """Manifests and nodes; all that is wrong with either is printed, line by line, before the task fails."""
+    errors: list[str] = []
+    nodes: dict[str, Node] = {}
+    loaded: dict[str, Manifests] = {}
+    try:
+        nodes = inventory.nodes(names, {})
+    except ValueError as error:
+        errors += str(error).split("\n")
+    try:
+        loaded = load_manifests(action, task_vars, manifests, names, inventory)
+    except SourceError as error:
+        errors += str(error).split("\n")
+    if not errors:
+        errors += [str(error) for error in not_feasible(loaded, nodes)]
+    if errors:
+        refuse(errors)
+    return loaded, nodes
+
+
+def refuse(errors: Sequence[str]) -> None:
+    """Print what is wrong as plain lines, which a task's result cannot do, and fail."""
+    for line in errors:
+        display.display(line, color="red", stderr=True)
+    count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    raise AnsibleActionFail(f"{count} in the manifests or the inventory, listed above; no node was touched.")
+
+
+def notes(loaded: Mapping[str, Manifests]) -> list[str]:
+    """What was read and will not have any effect, each thing once."""
+    skipped: dict[str, dict[str, None]] = {}
+    lines: dict[str, None] = {}
+    for manifests in {id(manifests): manifests for manifests in loaded.values()}.values():
+        for document in manifests.skipped:
+            skipped.setdefault(document.source, {})[f"{document.kind} {document.name}"] = None
+        for remark in manifests.without_effect:
+            lines[f"{remark.source}: {remark.path} has no effect here: {remark.message}"] = None
+    passed_over = [
+        f"{source}: skipped, for it means nothing without a Kubernetes API: {', '.join(documents)}"
+        for source, documents in skipped.items()
+    ]
+    return [*passed_over, *lines]
+
+
+def failure_words(error: Exception) -> str:
+    return words_of(error) if isinstance(error, AnsibleError) else str(error)

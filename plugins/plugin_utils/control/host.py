@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One node, seen and changed through the connection of a task's action plugin."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ...module_utils import observation
+from ..plan import UNREACHABLE, UNUSABLE, Seen
+from .sources import words_of
+
+INSTANCE_MODULE = "everynode.daemonset.instance"
+DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
+
+
+class StepFailed(Exception):
+    """A step that did not succeed on this node; the text says why, in one or more lines."""
+
+
+class ConnectionLost(StepFailed):
+    """The node went away in the middle of a step, so nobody knows how far it came."""
+
+
+class Outcome:
+    """What was done on a node, or in check mode would be."""
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+        self.changed = False
+        self.diff: dict[str, Any] = {}
+
+    def add(self, action: str) -> None:
+        self.actions.append(action)
+        self.changed = True
+
+
+class Host:
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], timeout: int | None = None) -> None:
+        """``timeout``: seconds to wait for readiness, the module's own default if it is None."""
+        self._action = action
+        self._timeout = timeout
+        self._task_vars = task_vars
+        self._check_mode = bool(action._task.check_mode)
+
+    def look(self) -> Seen:
+        """Observe the node: one round trip, no Python there. Never raises."""
+        try:
+            printed = self._action._low_level_execute_command(observation.SCRIPT)
+        except AnsibleConnectionFailure as error:
+            return Seen(None, UNREACHABLE, connection_words(error))
+        except AnsibleError as error:  # become: no password, a wrong one
+            return Seen(None, UNUSABLE, words_of(error))
+        try:
+            return Seen(observation.parse(printed["stdout"]), "", "")
+        except ValueError as error:
+            return Seen(None, UNUSABLE, _last_line(printed["stderr"]) if printed["rc"] else str(error))
+
+    def stage(self, definition: Mapping[str, Any], secrets: str, package_manager: str) -> Outcome:
+        """Fetch what the definition needs and write its revision beside what runs. Nothing that runs is touched."""
+        outcome = self.fetch(definition, package_manager)
+        self._enforce(outcome, "staged", definition["namespace"], definition["name"], definition, secrets)
+        outcome.diff = {}  # shown where it takes effect
+        return outcome
+
+    def fetch(self, definition: Mapping[str, Any], package_manager: str) -> Outcome:
+        """Install the packages and unpack the archives that the definition names."""
+        outcome = Outcome()
+        for source in definition["sources"]:
+            if source["kind"] == "package":
+                self._install(outcome, source["package"], source["version"], package_manager)
+            elif source["kind"] == "archive":
+                self._unpack(outcome, source["url"], source["sha256"], source["path"])
+        return outcome
+
+    def present(self, definition: Mapping[str, Any], secrets: str) -> Outcome:
+        """Put the definition's revision in place and wait until it is ready."""
+        outcome = Outcome()
+        self._enforce(outcome, "present", definition["namespace"], definition["name"], definition, secrets)
+        return outcome
+
+    def absent(self, namespace: str, name: str) -> Outcome:
+        outcome = Outcome()
+        self._enforce(outcome, "absent", namespace, name, None, "")
+        return outcome
+
+    def _enforce(
+        self,
+        outcome: Outcome,
+        state: str,
+        namespace: str,
+        name: str,
+        definition: Mapping[str, Any] | None,
+        secrets: str,
+    ) -> None:
+        arguments: dict[str, Any] = {"namespace": namespace, "name": name, "state": state}
+        if definition is not None:
+            arguments.update(definition=definition, secrets=secrets)
+        if self._timeout is not None:
+            arguments["timeout"] = self._timeout
+        result = self._module(INSTANCE_MODULE, arguments)
+        for action in result.get("actions", []):
+            outcome.add(action)
+        outcome.changed |= bool(result.get("changed"))
+        diff = result.get("diff") or {}
+        if diff.get("before") != diff.get("after"):
+            header = f"{namespace}/{name}"
+            outcome.diff = {**diff, "before_header": header, "after_header": header}
+
+    def _install(self, outcome: Outcome, package: str, version: str | None, package_manager: str) -> None:
+        if package_manager == "apt":
+            result = self._install_with_apt(f"{package}={version}" if version else package)
+        else:
+            module = "ansible.builtin.dnf" if package_manager == "dnf" else "ansible.builtin.package"
+            wanted = f"{package}-{version}" if version else package
+            result = self._action_or_module(module, {"name": wanted, "state": "present"})
+        if result.get("changed"):
+            outcome.add(f"install the package {package}{f' {version}' if version else ''}")
+
+    def _install_with_apt(self, package: str) -> Mapping[str, Any]:
+        arguments = {"name": package, "state": "present", "policy_rc_d": DO_NOT_START_SERVICES}
+        try:
+            return self._module("ansible.builtin.apt", arguments)
+        except ConnectionLost:
+            raise
+        except StepFailed:
+            if self._check_mode:
+                return {"changed": True}  # only fresh package lists could tell, and fetching them would be a change
+            return self._module("ansible.builtin.apt", {**arguments, "update_cache": True})
+
+    def _unpack(self, outcome: Outcome, url: str, sha256: str, path: str) -> None:
+        """Unpack an archive into ``path``, which afterwards is whole or not there at all."""
+        if self._shell(f"test -d {shlex.quote(path)}")["rc"] == 0:
+            return
+        local = unquote(urlsplit(url).path) if url.startswith("file://") else ""
+        if local:
+            _verify(local, sha256)
+        outcome.add(f"unpack {url}")
+        if self._check_mode:
+            return
+        download, unpacked = f"{path}.download", f"{path}.unpacked"
+        quoted = {"path": path, "download": download, "unpacked": unpacked}
+        quoted = {key: shlex.quote(value) for key, value in quoted.items()}
+        self._must("umask 022; rm -rf {download} {unpacked} && mkdir -p {unpacked}".format(**quoted))
+        if local:
+            self._action_or_module("ansible.builtin.copy", {"src": local, "dest": download, "mode": "0600"})
+        else:
+            fetched = {"url": url, "dest": download, "mode": "0600", "checksum": f"sha256:{sha256}"}
+            self._module("ansible.builtin.get_url", fetched)
+        extracted = {"src": download, "dest": unpacked, "remote_src": True, "owner": "root", "group": "root"}
+        self._action_or_module("ansible.builtin.unarchive", extracted)
+        self._must("rm -f {download} && sync -f {unpacked} && mv -T {unpacked} {path}".format(**quoted))
+
+    def _must(self, command: str) -> None:
+        result = self._shell(command)
+        if result["rc"] != 0:
+            raise StepFailed(_last_line(result["stderr"] or result["stdout"]))
+
+    def _shell(self, command: str) -> Mapping[str, Any]:
+        try:
+            return self._action._low_level_execute_command(command)  # type: ignore[no-any-return]
+        except AnsibleConnectionFailure as error:
+            raise ConnectionLost(connection_words(error)) from error
+        except AnsibleError as error:
+            raise StepFailed(words_of(error)) from error
+
+    def _module(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._checked(
+            name,
+            lambda: self._action._execute_module(
+                module_name=name, module_args=dict(arguments), task_vars=self._task_vars
+            ),
+        )
+
+    def _action_or_module(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run what has an action plugin of its own, as Ansible's own actions do among each other."""
+        loader = self._action._shared_loader_obj.action_loader
+        if not loader.has_plugin(name):
+            return self._module(name, arguments)
+        task = self._action._task.copy()
+        task.args = dict(arguments)
+        plugin = loader.get(
+            name,
+            task=task,
+            connection=self._action._connection,
+            play_context=self._action._play_context,
+            loader=self._action._loader,
+            templar=self._action._templar,
+            shared_loader_obj=self._action._shared_loader_obj,
+        )
+        return self._checked(name, lambda: plugin.run(task_vars=self._task_vars))
+
+    def _checked(self, name: str, call: Any) -> Mapping[str, Any]:
+        try:
+            result: Mapping[str, Any] = call()
+        except AnsibleConnectionFailure as error:
+            raise ConnectionLost(connection_words(error)) from error
+        except AnsibleError as error:
+            raise StepFailed(f"{name}: {words_of(error)}") from error
+        if result.get("failed"):
+            message = str(result.get("msg") or "it failed without a message").strip()
+            detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
+            spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
+            raise StepFailed(f"{spoken}\n{detail}" if detail else spoken)
+        return result
+
+
+def seen_from(result: Mapping[str, Any]) -> Seen:
+    """The result of the action ``observe`` (see there), back from Ansible's variables."""
+    if result["reachable"] and "observation" in result:
+        return Seen(observation.Observation.from_dict(result["observation"]), "", "")
+    return Seen(None, UNUSABLE if result["reachable"] else UNREACHABLE, str(result["reason"]))
+
+
+def connection_words(error: AnsibleConnectionFailure) -> str:
+    """The last line of what ssh said, which is the one with the cause."""
+    return _last_line(str(error.message).replace("Failed to connect to the host via ssh: ", ""))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason was given"
+
+
+def _verify(path: str, sha256: str) -> None:
+    """An archive on the control node is checked before anything is sent."""
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StepFailed(f"the archive {path} on the control node cannot be read: {os.strerror(error.errno or 0)}") from error
+    if found != sha256:
+        raise StepFailed(f"the archive {path} on the control node has the sha256 {found}, expected {sha256}")

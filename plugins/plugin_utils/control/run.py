@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tasks of one ansible-playbook run share: the plan, and what went wrong (which is also the gate).
+
+It lies in Ansible's temporary folder of the run, which every worker process inherits and which goes away with the run. Host
+variables would do as well, but reading them costs time for every host, and a plan for a thousand nodes is read often.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ansible import constants as C
+
+from ..plan import REPLACE, STAGE, SWITCH, Plan
+
+
+class Problem(NamedTuple):
+    """One step of one DaemonSet that failed on one node."""
+
+    node: str
+    daemonset: str  # namespace/name
+    phase: str
+    message: str
+    halts: bool  # whether the rollout of this DaemonSet must not go on
+
+
+def _folder() -> str:
+    return os.path.join(C.DEFAULT_LOCAL_TMP, "everynode")
+
+
+def _path(name: str) -> str:
+    return os.path.join(_folder(), name)
+
+
+def begin(plan: Plan) -> None:
+    """A plan is made; whatever an earlier one of this run left is forgotten."""
+    end()
+    os.makedirs(_folder(), mode=0o700, exist_ok=True)
+    _write("plan.json", plan.as_dict())
+
+
+def end() -> None:
+    """The plan is carried out and reported: nothing of it is left for later plays."""
+    for name in ("plan.json", "problems", "verdict.json"):
+        try:
+            os.unlink(_path(name))
+        except FileNotFoundError:
+            pass
+
+
+def current_plan() -> Plan | None:
+    data = _read("plan.json")
+    return None if data is None else Plan.from_dict(data)
+
+
+def add_problem(problem: Problem) -> None:
+    """Recorded by one appending write, so that the workers of a batch do not need a lock."""
+    line = json.dumps(problem).encode() + b"\n"
+    descriptor = os.open(_path("problems"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
+def problems() -> list[Problem]:
+    try:
+        with open(_path("problems"), encoding="utf-8") as file:
+            return [Problem(*json.loads(line)) for line in file]
+    except FileNotFoundError:
+        return []
+
+
+def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem]) -> Problem | None:
+    """The gate: the problem that forbids this step, if there is one.
+
+    A failure in staging forbids to replace anything anywhere; one in a later phase forbids all later batches. What is
+    missing or stopped may be started all the same: nothing can be lost there.
+    """
+    for problem in found:
+        if problem.daemonset == daemonset and problem.halts and (phase == SWITCH or (problem.phase, step) == (STAGE, REPLACE)):
+            return problem
+    return None
+
+
+def set_verdict(verdict: Mapping[str, list[str]]) -> None:
+    _write("verdict.json", verdict)
+
+
+def verdict(node: str) -> list[str]:
+    """Why this node is not as declared, sentence by sentence; empty if it is."""
+    found = (_read("verdict.json") or {}).get(node, [])
+    return [str(sentence) for sentence in found]
+
+
+def _write(name: str, data: Any) -> None:
+    descriptor = os.open(_path(name), os.O_WRONLY | os.O_TRUNC | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(data, file)
+
+
+def _read(name: str) -> Any:
+    try:
+        with open(_path(name), encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
