@@ -53,7 +53,7 @@ class Enforcer:
     # ------------------------------------------------------------------------------------------------- the three states
 
     def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
-        """The instance runs this revision, whole and ready; raises InstanceError if it is not ready in time (seconds)."""
+        """The instance runs this revision, whole and ready; InstanceError if it is not ready in time (seconds)."""
         with self._lock():
             found = self.observe()
             runtime = Systemd(definition, secrets)
@@ -166,7 +166,8 @@ class Enforcer:
     def _take_over(self, definition: Mapping[str, Any]) -> None:
         """Mask what a package brings beside ours; refuse what runs already and was not named in everynode/replaces."""
         record = records.load(self.directory)
-        idle = [unit for unit in _package_units(definition) if unit not in record["replaced"]]
+        packaged = _package_units(definition)
+        idle = [unit for unit in packaged if unit not in record["replaced"]]
         for unit, state in _foreign_states(idle).items():
             if unit in definition["replaces"]:
                 continue  # it runs until the switch
@@ -176,10 +177,13 @@ class Enforcer:
                     f"Add the annotation everynode/replaces: {unit} to let the DaemonSet take its place "
                     "(delete gives it back), or stop and disable it."
                 )
-            self._replace(record, unit, state)
+            self._replace(record, unit, state, packaged)
 
-    def _replace(self, record: dict[str, Any], unit: str, state: dict[str, Any]) -> None:
+    def _replace(self, record: dict[str, Any], unit: str, state: dict[str, Any], packaged: Sequence[str]) -> None:
         record["replaced"][unit] = dict(state, masked=not state["path"].startswith(UNIT_DIRECTORY))
+        if unit in packaged and not state["active"]:
+            # Installing the package enabled it and nobody started it: afterwards it shall not start at boot either.
+            record["replaced"][unit]["enabled"] = False
 
         def act() -> None:
             os.makedirs(self.directory, mode=0o755, exist_ok=True)
@@ -267,13 +271,12 @@ class Enforcer:
 
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
         record = records.load(self.directory)
-        for unit, state in _foreign_states(
-            [unit for unit in definition["replaces"] if unit not in record["replaced"]]
-        ).items():
-            self._replace(record, unit, state)
-        packaged = set(_package_units(definition))
+        packaged = _package_units(definition)
+        named = [unit for unit in definition["replaces"] if unit not in record["replaced"]]
+        for unit, state in _foreign_states(named).items():
+            self._replace(record, unit, state, packaged)
         before = dict(record["replaced"])
-        self._give_back(record, [unit for unit in before if unit in definition["replaces"] or unit in packaged])
+        self._give_back(record, [*definition["replaces"], *packaged])
         if record["replaced"] != before and not self.check_mode:
             records.save(self.directory, record)
 

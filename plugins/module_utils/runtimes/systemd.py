@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Host processes under systemd: one service a container, each enabled at boot, and a timer for their probes.
 
-A definition goes in (see plugin_utils/definition.py), files and units come out; instance.py decides when they are put in
-place, started, stopped and removed.
+A definition goes in (see plugin_utils/definition.py), files and units come out; instance.py decides when they are put
+in place, started, stopped and removed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ HOST_PATH_TESTS = {
 
 
 class Rendered(NamedTuple):
-    """What a revision's folder holds (``directories``: those whose mode is not 0755), and the units it puts in place."""
+    """What a revision's folder holds (``directories``: those of a mode other than 0755), and its units."""
 
     files: dict[str, files.File]
     directories: dict[str, int]
