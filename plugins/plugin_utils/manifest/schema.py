@@ -1,0 +1,574 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of every field of a DaemonSet: honoured, refused, or without effect. This is the one table of it.
+
+"No field is ever ignored in silence": a path that is in no row is a bug, and tests/unit fails on it.
+
+A row reads: path, what it becomes for a host process (systemd), what it becomes for a container (Docker, Podman).
+The row of a path is the longest one that is the path or its beginning. ``pod`` stands for ``spec.template.spec``,
+``container`` for a container or init container, ``*`` for a key of the user's choice. A row with ``when`` holds only
+for some values; the row without it, further down, holds for the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, TypeAlias
+
+Runtime: TypeAlias = Literal["systemd", "container"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a runtime makes of a field.
+
+    ``text``: where it goes (honoured), why not and what to do (refused), why leaving it out changes nothing (no effect).
+    """
+
+    kind: Literal["honoured", "refused", "no effect"]
+    text: str
+
+
+def honoured(text: str) -> Use:
+    return Use("honoured", text)
+
+
+def refused(text: str) -> Use:
+    return Use("refused", text)
+
+
+def no_effect(text: str) -> Use:
+    return Use("no effect", text)
+
+
+When: TypeAlias = Callable[[Any, Mapping[str, Any]], bool]
+"""Of the field's value and of the object that holds the field."""
+
+
+@dataclass(frozen=True)
+class Row:
+    path: str
+    systemd: Use
+    container: Use
+    when: When | None = None
+
+    def use(self, runtime: Runtime) -> Use:
+        return self.systemd if runtime == "systemd" else self.container
+
+
+def _is(*values: Any) -> When:
+    return lambda value, _holder: value in values
+
+
+def _same_port(value: Any, holder: Mapping[str, Any]) -> bool:
+    return bool(value == holder.get("containerPort"))
+
+
+def _in_memory(_value: Any, holder: Mapping[str, Any]) -> bool:
+    return holder.get("medium") == "Memory"
+
+
+def _row(path: str, systemd: Use, container: Use | None = None, when: When | None = None) -> Row:
+    """Without its own entry, a container is treated as a host process is."""
+    return Row(path, systemd, container or systemd, when)
+
+
+_API_SERVER = no_effect("a Kubernetes API server writes it; there is none here")
+_NO_API = no_effect("there is no Kubernetes API here to sign in to")
+_NO_SCHEDULER = no_effect("it only ranks nodes for a scheduler; here the daemon runs on every matching node")
+_NO_WINDOWS = refused("nodes here are Linux; remove it")
+_CLUSTER_VOLUME = refused("only a cluster or cloud can attach this volume; mount it on the nodes and use hostPath")
+_TOO_NEW = refused("this Kubernetes feature is not stable yet; remove it")
+_ALWAYS_HOSTS = no_effect("a host process is always in the host's namespace")
+_NOT_ISOLATED = refused("a host process is always in the host's namespace; remove the field, or use a container image")
+_HOST_NAME = refused("a host process has the node's own name; remove it")
+_HOST_RESOLVER = refused("a host process uses the node's own resolver and hosts file; configure them on the node")
+_PROBE = honoured("checked on the node")
+_PROFILES = "the profile the unit runs under"
+
+ROWS: Final[tuple[Row, ...]] = (
+    # --- the object ---
+    _row("apiVersion", honoured("how to read the document")),
+    _row("kind", honoured("how to read the document")),
+    _row("metadata.name", honoured("the name of the units, containers and folders")),
+    _row("metadata.namespace", honoured("the name of the units, containers and folders")),
+    _row("metadata.labels", honoured("shown with the DaemonSet")),
+    _row("metadata.annotations", honoured("shown with the DaemonSet; everynode/… steer it")),
+    _row("metadata.generateName", refused("every apply must mean the same DaemonSet; write metadata.name")),
+    _row("metadata.creationTimestamp", _API_SERVER),
+    _row("metadata.deletionGracePeriodSeconds", _API_SERVER),
+    _row("metadata.deletionTimestamp", _API_SERVER),
+    _row("metadata.finalizers", _API_SERVER),
+    _row("metadata.generation", _API_SERVER),
+    _row("metadata.managedFields", _API_SERVER),
+    _row("metadata.ownerReferences", no_effect("nothing here owns a DaemonSet or deletes it with its owner")),
+    _row("metadata.resourceVersion", _API_SERVER),
+    _row("metadata.selfLink", _API_SERVER),
+    _row("metadata.uid", _API_SERVER),
+    _row("status", no_effect("it is what was observed, not what is wanted")),
+    # --- the DaemonSet's spec ---
+    _row("spec.selector", honoured("must match the template's labels")),
+    _row("spec.minReadySeconds", honoured("how long an instance must stay ready to count as available")),
+    _row("spec.revisionHistoryLimit", honoured("old revisions kept on each node")),
+    _row("spec.updateStrategy.type", honoured("whether outdated instances are replaced")),
+    _row("spec.updateStrategy.rollingUpdate.maxUnavailable", honoured("the size of a batch")),
+    _row(
+        "spec.updateStrategy.rollingUpdate.maxSurge", honoured("no second instance beside the first"), when=_is(0, "0%")
+    ),
+    _row(
+        "spec.updateStrategy.rollingUpdate.maxSurge",
+        refused("two host processes of one daemon cannot run side by side on a node; use maxUnavailable"),
+        honoured("new instances started beside old ones"),
+    ),
+    _row("spec.templateGeneration", _API_SERVER),
+    # --- the template's metadata ---
+    _row("spec.template.metadata.labels", honoured("part of the revision; read by fieldRef")),
+    _row("spec.template.metadata.annotations", honoured("part of the revision; read by fieldRef")),
+    _row(
+        "spec.template.metadata.annotations.container.apparmor.security.beta.kubernetes.io/*",
+        refused("write securityContext.appArmorProfile instead of the old annotation"),
+        honoured("apparmor"),
+    ),
+    _row(
+        "spec.template.metadata.annotations.everynode/*",
+        refused("annotations of everynode belong to the DaemonSet; move it to metadata.annotations"),
+    ),
+    _row("spec.template.metadata.name", no_effect("an instance is named after its DaemonSet")),
+    _row("spec.template.metadata.namespace", no_effect("an instance is in its DaemonSet's namespace")),
+    _row("spec.template.metadata.generateName", no_effect("an instance is named after its DaemonSet")),
+    _row("spec.template.metadata.creationTimestamp", _API_SERVER),
+    _row("spec.template.metadata.deletionGracePeriodSeconds", _API_SERVER),
+    _row("spec.template.metadata.deletionTimestamp", _API_SERVER),
+    _row("spec.template.metadata.finalizers", _API_SERVER),
+    _row("spec.template.metadata.generation", _API_SERVER),
+    _row("spec.template.metadata.managedFields", _API_SERVER),
+    _row("spec.template.metadata.ownerReferences", _API_SERVER),
+    _row("spec.template.metadata.resourceVersion", _API_SERVER),
+    _row("spec.template.metadata.selfLink", _API_SERVER),
+    _row("spec.template.metadata.uid", _API_SERVER),
+    # --- which nodes ---
+    _row("pod.nodeName", honoured("eligibility")),
+    _row("pod.nodeSelector", honoured("eligibility")),
+    _row("pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", honoured("eligibility")),
+    _row("pod.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution", _NO_SCHEDULER),
+    _row(
+        "pod.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        refused("nodes are not chosen by what else runs there; use node labels and nodeSelector"),
+    ),
+    _row("pod.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution", _NO_SCHEDULER),
+    _row(
+        "pod.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        refused("nodes are not chosen by what else runs there; use node labels, or taints and tolerations"),
+    ),
+    _row("pod.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution", _NO_SCHEDULER),
+    _row("pod.tolerations[].effect", honoured("eligibility")),
+    _row("pod.tolerations[].key", honoured("eligibility")),
+    _row("pod.tolerations[].operator", honoured("eligibility")),
+    _row("pod.tolerations[].value", honoured("eligibility")),
+    _row(
+        "pod.tolerations[].tolerationSeconds",
+        no_effect("a DaemonSet's instance that is evicted after the seconds is created again at once"),
+    ),
+    _row(
+        "pod.topologySpreadConstraints[]",
+        _NO_SCHEDULER,
+        when=lambda value, _holder: value.get("whenUnsatisfiable") == "ScheduleAnyway",
+    ),
+    _row(
+        "pod.topologySpreadConstraints[]",
+        refused("the daemon runs on every matching node, however they are spread; remove it"),
+    ),
+    _row("pod.schedulerName", no_effect("there is no scheduler here"), when=_is("default-scheduler")),
+    _row("pod.schedulerName", refused("there is no scheduler here; remove it")),
+    _row("pod.schedulingGates", refused("nothing here lifts a gate, so the daemon would never start; remove it")),
+    _row("pod.schedulingGroup", _TOO_NEW),
+    _row("pod.preemptionPolicy", no_effect("nothing is preempted on a plain host")),
+    _row("pod.priority", no_effect("nothing is preempted on a plain host")),
+    _row(
+        "pod.priorityClassName",
+        honoured("OOMScoreAdjust="),
+        honoured("oom_score_adj"),
+        when=_is("system-node-critical", "system-cluster-critical"),
+    ),
+    _row("pod.priorityClassName", no_effect("it only says who is preempted, and nothing is on a plain host")),
+    _row("pod.evictionResponders", no_effect("there is no eviction API here")),
+    _row("pod.os.name", honoured("nodes here are Linux"), when=_is("linux")),
+    _row("pod.os.name", _NO_WINDOWS),
+    _row("pod.overhead", refused("it belongs to a RuntimeClass, and there are none here; remove it")),
+    _row("pod.runtimeClassName", refused("there are no RuntimeClasses here; remove it")),
+    _row("pod.resourceClaims", refused("there is no dynamic resource allocation here; mount the device with hostPath")),
+    # --- identity ---
+    _row("pod.serviceAccountName", _NO_API),
+    _row("pod.serviceAccount", _NO_API),
+    _row("pod.automountServiceAccountToken", _NO_API),
+    _row("pod.enableServiceLinks", no_effect("there are no Services here")),
+    _row("pod.imagePullSecrets", no_effect("a host process is not pulled from a registry"), honoured("registry login")),
+    # --- the host's namespaces and name ---
+    _row("pod.hostNetwork", _ALWAYS_HOSTS, honoured("network: host"), when=_is(True)),
+    _row("pod.hostNetwork", _NOT_ISOLATED, honoured("a network namespace of the pod's own")),
+    _row("pod.hostPID", _ALWAYS_HOSTS, honoured("pid: host"), when=_is(True)),
+    _row("pod.hostPID", _NOT_ISOLATED, honoured("a pid namespace of the pod's own")),
+    _row("pod.hostIPC", _ALWAYS_HOSTS, honoured("ipc: host"), when=_is(True)),
+    _row("pod.hostIPC", _NOT_ISOLATED, honoured("an ipc namespace of the pod's own")),
+    _row("pod.shareProcessNamespace", _ALWAYS_HOSTS, honoured("one pid namespace for the pod"), when=_is(True)),
+    _row("pod.shareProcessNamespace", _NOT_ISOLATED, honoured("a pid namespace for each container")),
+    _row("pod.hostUsers", no_effect("user ids are the host's, as is the default"), when=_is(True)),
+    _row("pod.hostUsers", refused("there are no user namespaces here; remove it and set runAsUser")),
+    _row("pod.hostname", _HOST_NAME, honoured("hostname")),
+    _row("pod.hostnameOverride", _HOST_NAME, honoured("hostname")),
+    _row("pod.subdomain", refused("there is no cluster DNS here; remove it")),
+    _row("pod.setHostnameAsFQDN", no_effect("it is the default"), when=_is(False)),
+    _row("pod.setHostnameAsFQDN", refused("there is no cluster DNS here; remove it")),
+    _row("pod.hostAliases", _HOST_RESOLVER, honoured("extra_hosts")),
+    _row("pod.dnsConfig", _HOST_RESOLVER, honoured("dns, dns_search, dns_option")),
+    _row("pod.dnsPolicy", _HOST_RESOLVER, honoured("only what dnsConfig says"), when=_is("None")),
+    _row("pod.dnsPolicy", no_effect("there is no cluster DNS here: the node's resolver is used")),
+    # --- the pod's life ---
+    _row("pod.restartPolicy", honoured("Restart=always"), honoured("restart: always")),
+    _row("pod.terminationGracePeriodSeconds", honoured("TimeoutStopSec="), honoured("stop_timeout")),
+    _row("pod.activeDeadlineSeconds", refused("a daemon has no end; remove it")),
+    _row("pod.ephemeralContainers", refused("they are added to a running pod for debugging; remove them")),
+    _row("pod.readinessGates", refused("nothing here sets pod conditions, so it would never be ready; remove them")),
+    _row("pod.resources", refused("limits for a whole pod are not supported; set them on its containers")),
+    # --- the pod's security context ---
+    _row("pod.securityContext.runAsUser", honoured("User="), honoured("user")),
+    _row("pod.securityContext.runAsGroup", honoured("Group="), honoured("user")),
+    _row("pod.securityContext.runAsNonRoot", honoured("checked before the start")),
+    _row("pod.securityContext.supplementalGroups", honoured("SupplementaryGroups="), honoured("group_add")),
+    _row(
+        "pod.securityContext.supplementalGroupsPolicy",
+        honoured("the user's groups on the node count too"),
+        honoured("the user's groups in the image count too"),
+        when=_is("Merge"),
+    ),
+    _row(
+        "pod.securityContext.supplementalGroupsPolicy",
+        refused("the user's other groups cannot be taken away; remove it"),
+    ),
+    _row(
+        "pod.securityContext.fsGroup", honoured("SupplementaryGroups=, and the group of volumes"), honoured("group_add")
+    ),
+    _row("pod.securityContext.fsGroupChangePolicy", no_effect("volumes are written anew for each revision")),
+    _row("pod.securityContext.seLinuxChangePolicy", no_effect("volumes are written anew for each revision")),
+    _row("pod.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("security_opt: label")),
+    _row("pod.securityContext.seccompProfile", honoured("SystemCallFilter="), honoured("security_opt: seccomp")),
+    _row(
+        "pod.securityContext.seccompProfile.localhostProfile",
+        refused("systemd cannot read seccomp profiles in JSON; use RuntimeDefault"),
+        honoured("security_opt: seccomp"),
+    ),
+    _row("pod.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row(
+        "pod.securityContext.appArmorProfile.type",
+        refused("there is no default profile for host processes; use Localhost or Unconfined"),
+        honoured("security_opt: apparmor"),
+        when=_is("RuntimeDefault"),
+    ),
+    _row("pod.securityContext.appArmorProfile.type", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row(
+        "pod.securityContext.sysctls",
+        refused("a host process has no kernel settings of its own; set them on the node"),
+        honoured("sysctls"),
+    ),
+    _row("pod.securityContext.windowsOptions", _NO_WINDOWS),
+    # --- volumes ---
+    _row("pod.volumes[].name", honoured("what volumeMounts refer to")),
+    _row("pod.volumes[].hostPath", honoured("BindPaths="), honoured("bind mount")),
+    _row("pod.volumes[].emptyDir", honoured("a folder of the instance, BindPaths="), honoured("bind mount")),
+    _row("pod.volumes[].emptyDir.medium", honoured("a folder or a tmpfs"), when=_is("", "Memory")),
+    _row("pod.volumes[].emptyDir.medium", refused("huge pages are not handed out here; use Memory")),
+    _row("pod.volumes[].emptyDir.sizeLimit", honoured("the size of the tmpfs"), when=_in_memory),
+    _row(
+        "pod.volumes[].emptyDir.sizeLimit",
+        no_effect("Kubernetes evicts a pod that fills its disk; nothing is evicted on a plain host"),
+    ),
+    _row("pod.volumes[].emptyDir.mode", _TOO_NEW),
+    _row("pod.volumes[].configMap", honoured("files, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("pod.volumes[].configMap.defaultUser", _TOO_NEW),
+    _row("pod.volumes[].configMap.items[].user", _TOO_NEW),
+    _row("pod.volumes[].secret", honoured("files, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("pod.volumes[].secret.defaultUser", _TOO_NEW),
+    _row("pod.volumes[].secret.items[].user", _TOO_NEW),
+    _row("pod.volumes[].downwardAPI", honoured("files, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("pod.volumes[].downwardAPI.defaultUser", _TOO_NEW),
+    _row("pod.volumes[].downwardAPI.items[].user", _TOO_NEW),
+    _row("pod.volumes[].projected.defaultMode", honoured("the mode of the files")),
+    _row("pod.volumes[].projected.defaultUser", _TOO_NEW),
+    _row("pod.volumes[].projected.sources[].configMap", honoured("files, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("pod.volumes[].projected.sources[].configMap.items[].user", _TOO_NEW),
+    _row("pod.volumes[].projected.sources[].secret", honoured("files, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("pod.volumes[].projected.sources[].secret.items[].user", _TOO_NEW),
+    _row(
+        "pod.volumes[].projected.sources[].downwardAPI", honoured("files, BindReadOnlyPaths="), honoured("bind mount")
+    ),
+    _row("pod.volumes[].projected.sources[].downwardAPI.items[].user", _TOO_NEW),
+    _row(
+        "pod.volumes[].projected.sources[].serviceAccountToken",
+        refused("there is no Kubernetes API here to issue tokens; remove it, or give the daemon a Secret"),
+    ),
+    _row(
+        "pod.volumes[].projected.sources[].clusterTrustBundle",
+        refused("there is no Kubernetes API here; put the certificates into a ConfigMap"),
+    ),
+    _row(
+        "pod.volumes[].projected.sources[].podCertificate",
+        refused("there is no Kubernetes API here to issue certificates; give the daemon a Secret"),
+    ),
+    _row("pod.volumes[].awsElasticBlockStore", _CLUSTER_VOLUME),
+    _row("pod.volumes[].azureDisk", _CLUSTER_VOLUME),
+    _row("pod.volumes[].azureFile", _CLUSTER_VOLUME),
+    _row("pod.volumes[].cephfs", _CLUSTER_VOLUME),
+    _row("pod.volumes[].cinder", _CLUSTER_VOLUME),
+    _row("pod.volumes[].csi", _CLUSTER_VOLUME),
+    _row("pod.volumes[].ephemeral", _CLUSTER_VOLUME),
+    _row("pod.volumes[].fc", _CLUSTER_VOLUME),
+    _row("pod.volumes[].flexVolume", _CLUSTER_VOLUME),
+    _row("pod.volumes[].flocker", _CLUSTER_VOLUME),
+    _row("pod.volumes[].gcePersistentDisk", _CLUSTER_VOLUME),
+    _row(
+        "pod.volumes[].gitRepo",
+        refused("Kubernetes has given up this volume; clone in an init container to an emptyDir"),
+    ),
+    _row("pod.volumes[].glusterfs", _CLUSTER_VOLUME),
+    _row("pod.volumes[].image", refused("images cannot be mounted here; unpack it on the nodes and use hostPath")),
+    _row("pod.volumes[].iscsi", _CLUSTER_VOLUME),
+    _row("pod.volumes[].nfs", _CLUSTER_VOLUME),
+    _row("pod.volumes[].persistentVolumeClaim", _CLUSTER_VOLUME),
+    _row("pod.volumes[].photonPersistentDisk", _CLUSTER_VOLUME),
+    _row("pod.volumes[].portworxVolume", _CLUSTER_VOLUME),
+    _row("pod.volumes[].quobyte", _CLUSTER_VOLUME),
+    _row("pod.volumes[].rbd", _CLUSTER_VOLUME),
+    _row("pod.volumes[].scaleIO", _CLUSTER_VOLUME),
+    _row("pod.volumes[].storageos", _CLUSTER_VOLUME),
+    _row("pod.volumes[].vsphereVolume", _CLUSTER_VOLUME),
+    # --- containers: what runs ---
+    _row("container.name", honoured("the name of its unit"), honoured("the name of its container")),
+    _row("container.image", honoured("the program"), honoured("image")),
+    _row("container.imagePullPolicy", no_effect("a host process is not pulled from a registry"), honoured("pull")),
+    _row("container.command", honoured("ExecStart="), honoured("entrypoint")),
+    _row("container.args", honoured("ExecStart="), honoured("cmd")),
+    _row("container.workingDir", honoured("WorkingDirectory="), honoured("working_dir")),
+    _row("container.env", honoured("environment file"), honoured("environment")),
+    _row("container.env[].valueFrom.fileKeyRef", _TOO_NEW),
+    _row("container.envFrom", honoured("environment file"), honoured("environment")),
+    _row("container.stdin", no_effect("it is the default"), when=_is(False)),
+    _row("container.stdin", refused("nobody types into a daemon; remove it"), honoured("stdin_open")),
+    _row("container.stdinOnce", no_effect("it is the default"), when=_is(False)),
+    _row("container.stdinOnce", refused("nobody types into a daemon; remove it"), honoured("stdin_open")),
+    _row("container.tty", no_effect("it is the default"), when=_is(False)),
+    _row("container.tty", refused("a host process has no terminal; remove it"), honoured("tty")),
+    _row("container.restartPolicy", honoured("a unit of its own, started before the others"), honoured("a sidecar")),
+    _row("container.restartPolicyRules", _TOO_NEW),
+    _row("container.terminationMessagePath", no_effect("there is no pod status to copy the message to")),
+    _row("container.terminationMessagePolicy", no_effect("there is no pod status to copy the message to")),
+    _row("container.resizePolicy", no_effect("a change of resources is a new revision")),
+    # --- containers: ports ---
+    _row("container.ports[].name", honoured("what probes refer to")),
+    _row("container.ports[].containerPort", honoured("what probes refer to"), honoured("exposed port")),
+    _row("container.ports[].protocol", no_effect("a host process listens as it likes"), honoured("published port")),
+    _row(
+        "container.ports[].hostPort", honoured("must be free on the node"), honoured("published port"), when=_same_port
+    ),
+    _row(
+        "container.ports[].hostPort",
+        refused("ports of a host process are not mapped; make it listen on hostPort, and write the same containerPort"),
+        honoured("published port"),
+    ),
+    _row(
+        "container.ports[].hostIP",
+        no_effect("it means every address"),
+        honoured("published port"),
+        _is("0.0.0.0", "::"),
+    ),
+    _row(
+        "container.ports[].hostIP",
+        refused("ports of a host process are not mapped; make it listen on this address itself"),
+        honoured("published port"),
+    ),
+    # --- containers: resources ---
+    _row("container.resources.limits.cpu", honoured("CPUQuota="), honoured("cpus")),
+    _row("container.resources.limits.memory", honoured("MemoryMax="), honoured("memory")),
+    _row("container.resources.requests.cpu", honoured("CPUWeight="), honoured("cpu_shares")),
+    _row("container.resources.requests.memory", honoured("MemoryLow="), honoured("mem_reservation")),
+    _row(
+        "container.resources.limits.ephemeral-storage",
+        no_effect("Kubernetes evicts a pod that fills its disk; nothing is evicted on a plain host"),
+    ),
+    _row("container.resources.requests.ephemeral-storage", _NO_SCHEDULER),
+    _row(
+        "container.resources.limits.*",
+        refused("there are no device plugins or huge pages to hand out here; mount the device with hostPath"),
+    ),
+    _row(
+        "container.resources.requests.*",
+        refused("there are no device plugins or huge pages to hand out here; mount the device with hostPath"),
+    ),
+    _row(
+        "container.resources.claims",
+        refused("there is no dynamic resource allocation here; mount the device with hostPath"),
+    ),
+    # --- containers: probes and hooks ---
+    *(
+        row
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+        for row in (
+            _row(f"container.{probe}", _PROBE),
+            _row(f"container.{probe}.grpc.mode", _TOO_NEW),
+            _row(f"container.{probe}.httpGet.protocol", _TOO_NEW),
+            _row(
+                f"container.{probe}.terminationGracePeriodSeconds",
+                refused("a unit has one stop timeout; set terminationGracePeriodSeconds of the pod"),
+                honoured("stop_timeout"),
+            ),
+        )
+    ),
+    *(
+        row
+        for hook, directive in (("postStart", "ExecStartPost="), ("preStop", "ExecStop="))
+        for row in (
+            _row(f"container.lifecycle.{hook}", honoured(directive), honoured("run in the container")),
+            _row(f"container.lifecycle.{hook}.httpGet.protocol", _TOO_NEW),
+            _row(
+                f"container.lifecycle.{hook}.tcpSocket",
+                refused("Kubernetes takes it and then fails the hook; use exec, httpGet or sleep"),
+            ),
+        )
+    ),
+    _row(
+        "container.lifecycle.stopSignal",
+        refused("host processes are stopped with SIGTERM; remove it, or send another signal in preStop"),
+        honoured("stop_signal"),
+    ),
+    # --- containers: mounts ---
+    _row("container.volumeMounts", honoured("BindPaths=, BindReadOnlyPaths="), honoured("bind mount")),
+    _row("container.volumeMounts[].bindMountOptions", _TOO_NEW),
+    _row("container.volumeDevices", refused("only a cluster can attach block volumes; mount the device with hostPath")),
+    # --- containers: security context ---
+    _row(
+        "container.securityContext.allowPrivilegeEscalation",
+        honoured("NoNewPrivileges="),
+        honoured("no-new-privileges"),
+    ),
+    _row(
+        "container.securityContext.capabilities",
+        honoured("CapabilityBoundingSet=, AmbientCapabilities="),
+        honoured("cap_add, cap_drop"),
+    ),
+    _row("container.securityContext.privileged", honoured("no restrictions"), honoured("privileged")),
+    _row(
+        "container.securityContext.procMount",
+        no_effect("a host process sees the host's /proc"),
+        honoured("security_opt"),
+    ),
+    _row("container.securityContext.readOnlyRootFilesystem", honoured("ProtectSystem=strict"), honoured("read_only")),
+    _row("container.securityContext.runAsUser", honoured("User="), honoured("user")),
+    _row("container.securityContext.runAsGroup", honoured("Group="), honoured("user")),
+    _row("container.securityContext.runAsNonRoot", honoured("checked before the start")),
+    _row("container.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("security_opt: label")),
+    _row("container.securityContext.seccompProfile", honoured("SystemCallFilter="), honoured("security_opt: seccomp")),
+    _row(
+        "container.securityContext.seccompProfile.localhostProfile",
+        refused("systemd cannot read seccomp profiles in JSON; use RuntimeDefault"),
+        honoured("security_opt: seccomp"),
+    ),
+    _row("container.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row(
+        "container.securityContext.appArmorProfile.type",
+        refused("there is no default profile for host processes; use Localhost or Unconfined"),
+        honoured("security_opt: apparmor"),
+        when=_is("RuntimeDefault"),
+    ),
+    _row(
+        "container.securityContext.appArmorProfile.type",
+        honoured("AppArmorProfile="),
+        honoured("security_opt: apparmor"),
+    ),
+    _row("container.securityContext.windowsOptions", _NO_WINDOWS),
+)
+
+_ABBREVIATIONS: Final = {
+    "pod": ("spec.template.spec",),
+    "container": ("spec.template.spec.containers[]", "spec.template.spec.initContainers[]"),
+}
+
+
+def _index() -> dict[str, list[Row]]:
+    index: dict[str, list[Row]] = {}
+    for row in ROWS:
+        first, _, rest = row.path.partition(".")
+        for start in _ABBREVIATIONS.get(first, (first,)):
+            index.setdefault(f"{start}.{rest}" if rest else start, []).append(row)
+    return index
+
+
+_ROWS_BY_PATH: Final = _index()
+_KEY_PATTERNS: Final = tuple(path for path in _ROWS_BY_PATH if path.endswith("*"))
+
+
+def _beginnings() -> frozenset[str]:
+    found: set[str] = set()
+    for path in _ROWS_BY_PATH:
+        found.update(path[: match.start()] for match in re.finditer(r"\.|\[\]", path))
+    return frozenset(found)
+
+
+_BEGINNINGS: Final = _beginnings()
+"""Paths that have rows below them."""
+
+
+def classify(path: str, runtime: Runtime, value: Any = None, holder: Mapping[str, Any] | None = None) -> Use | None:
+    """What a runtime makes of a path (with indices or ``[]``); None if the path is in no row.
+
+    Without the value and the object that holds it, rows for some values only do not count.
+    """
+    generic = re.sub(r"\[[0-9]+\]", "[]", path)
+    while True:
+        rows = _rows_at(generic)
+        for row in rows:
+            if row.when is None or (holder is not None and row.when(value, holder)):
+                return row.use(runtime)
+        shorter = re.sub(r"(\.[^.\[\]]*|\[\])$", "", generic)
+        if shorter == generic:
+            return None
+        generic, holder = shorter, None
+
+
+def _rows_at(generic: str) -> list[Row]:
+    if generic in _ROWS_BY_PATH:
+        return _ROWS_BY_PATH[generic]
+    for pattern in _KEY_PATTERNS:
+        if fnmatchcase(generic.replace("[]", "()"), pattern.replace("[]", "()")):
+            return _ROWS_BY_PATH[pattern]
+    return []
+
+
+def judge(daemonset: Mapping[str, Any], runtime: Runtime) -> Iterator[tuple[str, Use]]:
+    """The paths of a type-checked object, without its defaults, that are refused or have no effect.
+
+    Each with the shortest path that says it: ``volumes[0].nfs``, not each field of it. Empty values are absent ones.
+    """
+    yield from _judge(daemonset, {}, "", "", runtime)
+
+
+def _judge(
+    value: Any, holder: Mapping[str, Any], path: str, generic: str, runtime: Runtime
+) -> Iterator[tuple[str, Use]]:
+    rows = _rows_at(generic)
+    use = next((row.use(runtime) for row in rows if row.when is None or row.when(value, holder)), None)
+    if use is not None and use.kind != "honoured":
+        if value not in (None, "", [], {}):
+            yield path, use
+        return
+    if generic and generic not in _BEGINNINGS:
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            child = f"{path}.{key}" if path else key
+            yield from _judge(item, value, child, f"{generic}.{key}" if generic else key, runtime)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _judge(item, {}, f"{path}[{index}]", f"{generic}[]", runtime)
