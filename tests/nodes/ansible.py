@@ -22,7 +22,7 @@ def environment(collections: Path = COLLECTIONS, **extra: str) -> dict[str, str]
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(Path(__file__).with_name("ansible.cfg")),
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_FORKS": "20",
         "ANSIBLE_NOCOLOR": "1",

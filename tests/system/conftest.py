@@ -4,8 +4,8 @@
 
 """Real nodes for the tests of this folder: started once for all of them, removed at the end.
 
-Set EVERYNODE_KEEP_NODES=1 to find them still there afterwards (`python -m tests.nodes list --cluster tests`); the next run
-goes on with them.
+With EVERYNODE_KEEP_NODES=1 they are still there afterwards (`python -m tests.nodes list --cluster tests`), and the next
+run goes on with them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def nodes(cluster: Cluster) -> list[Node]:
 
 @pytest.fixture
 def inventory(cluster: Cluster, nodes: list[Node], tmp_path: Path) -> Callable[..., Path]:
-    """Writes an inventory of all nodes, or of those given: inventory(nodes[:2], group_vars={"all": {...}}, user="admin")."""
+    """Writes an inventory of all nodes or some: inventory(nodes[:2], group_vars={"all": {...}}, user="admin")."""
 
     def write(members: list[Node] | None = None, **variables: object) -> Path:
         return cluster.write_inventory(members or nodes, path=tmp_path / "inventory.yml", **variables)  # type: ignore[arg-type]

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`make bench`: what an apply costs, against the least that Ansible can do and against a role written by hand.
+
+All on the same nodes, over SSH with pipelining, in rounds that take turns, so that whatever else the machine does hits
+all alike. The nodes share this machine: compare the ratios, not the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.errors import DockerException
+
+from tests.nodes import Cluster, NodesError, NodeSpec, ansible
+
+HERE = Path(__file__).resolve().parent
+PLAYBOOKS = HERE / "playbooks"
+MANIFEST = PLAYBOOKS / "heartbeat.yaml"
+RESULTS = ansible.CHECKOUT / ".cache" / "benchmarks.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    run: Callable[[], None]
+    # What has to be done, unmeasured, before each measurement.
+    prepare: Callable[[], None] = lambda: None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=20, help="how many (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each case is measured (default: %(default)s)")
+    parser.add_argument(
+        "--json", type=Path, default=RESULTS, metavar="FILE", help="where the numbers go (default: %(default)s)"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the nodes running")
+    options = parser.parse_args()
+    cluster = Cluster("bench")
+    try:
+        print(f"Booting {options.nodes} nodes", flush=True)
+        nodes = cluster.up(NodeSpec(f"node{n + 1:02}") for n in range(options.nodes))
+        seconds = measure(Bench(cluster.write_inventory(nodes), options.nodes), options.rounds)
+    except (NodesError, DockerException) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if not options.keep:
+            cluster.down()
+    result = summary(seconds, options.nodes)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(table(result))
+    print(f"\nAll numbers: {options.json}")
+    return 0
+
+
+class Bench:
+    """The measured commands, each checked to have done what it is measured for."""
+
+    def __init__(self, inventory: Path, nodes: int) -> None:
+        self.inventory = inventory
+        self.nodes = nodes
+
+    def ping(self) -> None:
+        self._play(PLAYBOOKS / "ping.yml", unchanged=True)
+
+    def handwritten(self, *, unchanged: bool = True) -> None:
+        self._play(PLAYBOOKS / "handwritten.yml", unchanged=unchanged)
+
+    def apply(self, *, unchanged: bool = True) -> None:
+        self._play("everynode.daemonset.apply", *self._manifest(), unchanged=unchanged)
+
+    def delete(self) -> None:
+        self._play("everynode.daemonset.delete", *self._manifest(), unchanged=False)
+
+    @staticmethod
+    def _manifest() -> tuple[str, str]:
+        return "-e", json.dumps({"daemonset_manifests": str(MANIFEST)})
+
+    def _play(self, playbook: str | Path, *arguments: str, unchanged: bool) -> None:
+        env = {"ANSIBLE_FORKS": str(self.nodes), "ANSIBLE_ROLES_PATH": str(HERE / "roles")}
+        done = ansible.run("ansible-playbook", playbook, *arguments, inventory=self.inventory, env=env)
+        if done.returncode != 0:
+            raise NodesError(f"{playbook} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        recap = [line for line in done.stdout.splitlines() if "changed=" in line and "ok=" in line]
+        if unchanged and (len(recap) < self.nodes or not all("changed=0" in line for line in recap)):
+            raise NodesError(f"{playbook} changed something, and is measured for changing nothing:\n{done.stdout}")
+
+
+def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    bench.handwritten(unchanged=False)
+    cases = [
+        # An apply that finds nothing on the nodes comes first, and leaves them as the next case wants them.
+        Case("apply, first", lambda: bench.apply(unchanged=False), prepare=bench.delete),
+        Case("apply, nothing to change", bench.apply),
+        Case("ping", bench.ping),
+        Case("hand-written role, nothing to change", bench.handwritten),
+    ]
+    seconds: dict[str, list[float]] = {case.name: [] for case in cases}
+    for number in range(rounds):
+        for case in cases:
+            case.prepare()
+            began = time.perf_counter()
+            case.run()
+            seconds[case.name].append(time.perf_counter() - began)
+        print(
+            f"Round {number + 1} of {rounds}: {'  '.join(f'{each[-1]:.2f} s' for each in seconds.values())}", flush=True
+        )
+    return seconds
+
+
+def summary(seconds: dict[str, list[float]], nodes: int) -> dict[str, Any]:
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "machine": {
+            "processors": os.cpu_count(),
+            "architecture": platform.machine(),
+            "python": platform.python_version(),
+        },
+        "nodes": nodes,
+        "forks": nodes,
+        "seconds": {name: [round(value, 3) for value in values] for name, values in seconds.items()},
+        "median": {name: round(value, 3) for name, value in medians.items()},
+        "ratio": {
+            "apply / ping": round(medians["apply, nothing to change"] / medians["ping"], 3),
+            "apply / hand-written role": round(
+                medians["apply, nothing to change"] / medians["hand-written role, nothing to change"], 3
+            ),
+        },
+        "wanted at most": {"apply / ping": 0.6, "apply / hand-written role": 0.15},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [f"\n{result['nodes']} nodes, medians of {len(next(iter(result['seconds'].values())))} rounds\n"]
+    lines += [f"  {name:<40}{value:>8.2f} s" for name, value in result["median"].items()]
+    lines.append("")
+    for name, value in result["ratio"].items():
+        lines.append(f"  {name:<40}{value:>8.2f}    wanted at most {result['wanted at most'][name]}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
