@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, everynode contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control node's half of the module: manifests, labels and taints are judged here, and a node that is right is left alone."""
+"""The control node's half of the module: manifests, labels and taints are judged here; what is right is left alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
@@ -78,11 +77,10 @@ class ActionModule(ActionBase):
             return _Node(self, task_vars, options).enforce([(removal, None, None)])
         manifests = self._manifests(options["manifests"], task_vars)
         chosen = _chosen(manifests, options["name"], options["namespace"])
-        absent = options["state"] == "absent"
-        wishes = [
-            (Settings(one.namespace, one.name, deleted=True), None, None) if absent else (settings_of(one), one, manifests)
-            for one in chosen
-        ]
+        if options["state"] == "absent":
+            removals = [Settings(daemonset.namespace, daemonset.name, deleted=True) for daemonset in chosen]
+            return _Node(self, task_vars, options).enforce([(removal, None, None) for removal in removals])
+        wishes = [(settings_of(daemonset), daemonset, manifests) for daemonset in chosen]
         return _Node(self, task_vars, options).enforce(wishes)
 
     def _manifests(self, given: list[Any], task_vars: dict[str, Any]) -> Manifests:

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import seen_from
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE, Plan, renewed
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    UNREACHABLE,
+    DaemonSetPlan,
+    Entry,
+    Plan,
+    renewed,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import attention_list, daemonset_table
 
@@ -43,13 +49,34 @@ class ActionModule(ActionBase):
         if planned is None:
             raise AnsibleActionFail("there is no plan to report on: everynode.daemonset.plan comes first")
         inventory = Inventory(task_vars["hostvars"])
-        plan = renewed(planned, {node: seen_from(inventory.variables(node)[options["observed"]]) for node in planned.touched})
+        plan = renewed(
+            planned, {node: seen_from(inventory.variables(node)[options["observed"]]) for node in planned.touched}
+        )
         problems = run.problems()
+        plan = _with_halts(plan, problems)
         items = as_items(plan)
         _show(plan, items, options["output"], options["output_file"])
         run.set_verdict(_verdict(plan, problems, check_mode=bool(self._task.check_mode)))
         result.update(changed=False, **items)
         return result
+
+
+def _with_halts(plan: Plan, problems: list[run.Problem]) -> Plan:
+    """What is left undone because the rollout halted says so."""
+
+    def explained(daemonset: DaemonSetPlan, entry: Entry) -> Entry:
+        gate = run.in_the_way(daemonset.settings.key, entry.phase, entry.step, problems)
+        if gate is None or gate.node == entry.node:
+            return entry
+        return replace(entry, reason=f"{entry.reason}; the rollout is halted because {gate.node} failed")
+
+    return Plan(
+        tuple(
+            replace(daemonset, entries=tuple(explained(daemonset, entry) for entry in daemonset.entries))
+            for daemonset in plan.daemonsets
+        ),
+        plan.batches,
+    )
 
 
 def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | None) -> None:
@@ -83,7 +110,8 @@ def _verdict(plan: Plan, problems: list[run.Problem], check_mode: bool) -> dict[
     """For each node that is not as declared: why. A dry run only has to answer for what went wrong in it."""
     verdict: dict[str, list[str]] = {}
     for problem in problems:
-        verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {problem.message}".split("\n")[0])
+        what = problem.message.split("\n")[0].removeprefix(problem.daemonset).lstrip(": ")
+        verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {what}")
     told = {(problem.node, problem.daemonset) for problem in problems}
     for daemonset in plan.daemonsets:
         for entry in daemonset.entries:

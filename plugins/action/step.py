@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Take one phase's planned steps on one node.
 
-A step that fails is recorded, printed and closes the gate for later batches, but it does not fail the host: a batch whose
-hosts all failed would end the whole run, and with it the report. The action ``verdict`` fails the host at the end.
+A step that fails is recorded, printed and closes the gate for later batches, but it does not fail the host: a batch
+whose hosts all failed would end the whole run, and with it the report. The action ``verdict`` fails it at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
@@ -87,14 +86,17 @@ class _Steps:
             return  # it failed here before, and that was said
         gate = run.in_the_way(settings.key, self.phase, entry.step, problems)
         if gate is not None:
-            self._say(settings, f"left as it is, the rollout is halted: {gate.node} failed")
+            self._say(settings, f"left as it is, the rollout is halted because {gate.node} failed")
             return
         try:
             outcome = self._act(settings, entry)
         except ConnectionLost as error:
             # Staging disturbs nothing, so a node lost there was in effect down before it was touched.
             self._fail(settings, f"the connection was lost: {error}", halts=self.phase != STAGE)
-        except (StepFailed, ValueError) as error:
+        except StepFailed as error:
+            self.changed |= error.changed
+            self._fail(settings, str(error), halts=self.phase != REMOVE)
+        except ValueError as error:  # the manifest or the inventory, read anew
             self._fail(settings, str(error), halts=self.phase != REMOVE)
         else:
             self._record(settings, entry, outcome)

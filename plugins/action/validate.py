@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import current_plan
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import (
+    current_plan,
+    in_the_way,
+    problems,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
     NOT_SELECTED,
@@ -35,14 +38,29 @@ def planned(what: str) -> list[Any]:
         return plan.touched
     if what == "batches":
         return [len(batch) for batch in plan.batches]
+    if what == "switchable":
+        return _switchable(plan)
     if what == "report":
         return _report(plan)
-    raise AnsibleFilterError(f"planned: {what!r} is none of {', '.join(PHASES)}, changes, touched, batches, report")
+    raise AnsibleFilterError(
+        f"planned: {what!r} is none of {', '.join(PHASES)}, changes, touched, switchable, batches, report"
+    )
 
 
 def _first_changes(plan: Plan) -> list[str]:
     """Everything before the first batch."""
     return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in plan.hosts(phase)))
+
+
+def _switchable(plan: Plan) -> list[str]:
+    """The nodes of all batches with a DaemonSet whose rollout is not halted."""
+    found = problems()
+    return [
+        entry.node
+        for daemonset in plan.daemonsets
+        for entry in daemonset.entries
+        if entry.phase == SWITCH and in_the_way(daemonset.settings.key, SWITCH, entry.step, found) is None
+    ]
 
 
 def _report(plan: Plan) -> list[str]:

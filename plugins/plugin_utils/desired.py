@@ -22,9 +22,7 @@ DELETED = Wanted("", False, False, "it is being deleted")
 ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", 0.0)
 
 
-def desired(
-    manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]
-) -> list[tuple[Settings, dict[str, Wanted]]]:
+def desired(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[tuple[Settings, dict[str, Wanted]]]:
     """For each DaemonSet its settings and what each node should have of it. Both mappings have the nodes as keys.
 
     The settings are those of the first node's rendering: a strategy cannot differ from node to node.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -17,7 +17,7 @@ from ..desired import not_feasible
 from ..manifest.model import Manifests
 from ..scheduling import Node
 from .nodes import Inventory, names_matching
-from .sources import SourceError, load_for_nodes, read_sources, words_of
+from .sources import SourceError, load_for_nodes, read_sources
 
 display = Display()
 
@@ -48,7 +48,11 @@ def node_names(action: ActionBase, task_vars: Mapping[str, Any], pattern: Any) -
 
 
 def load_manifests(
-    action: ActionBase, task_vars: Mapping[str, Any], manifests: Sequence[Any], names: Iterable[str], inventory: Inventory
+    action: ActionBase,
+    task_vars: Mapping[str, Any],
+    manifests: Sequence[Any],
+    names: Iterable[str],
+    inventory: Inventory,
 ) -> dict[str, Manifests]:
     """The manifests as each of these nodes gets them. Raises SourceError."""
     sources = read_sources(action._loader, manifests, search_path(task_vars))
@@ -56,7 +60,11 @@ def load_manifests(
 
 
 def load_everything(
-    action: ActionBase, task_vars: Mapping[str, Any], manifests: Sequence[Any], names: Sequence[str], inventory: Inventory
+    action: ActionBase,
+    task_vars: Mapping[str, Any],
+    manifests: Sequence[Any],
+    names: Sequence[str],
+    inventory: Inventory,
 ) -> tuple[dict[str, Manifests], dict[str, Node]]:
     """Manifests and nodes; all that is wrong with either is printed, line by line, before the task fails."""
     errors: list[str] = []
@@ -99,7 +107,3 @@ def notes(loaded: Mapping[str, Manifests]) -> list[str]:
         for source, documents in skipped.items()
     ]
     return [*passed_over, *lines]
-
-
-def failure_words(error: Exception) -> str:
-    return words_of(error) if isinstance(error, AnsibleError) else str(error)

@@ -26,6 +26,10 @@ DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run 
 class StepFailed(Exception):
     """A step that did not succeed on this node; the text says why, in one or more lines."""
 
+    def __init__(self, message: str, changed: bool = False) -> None:
+        super().__init__(message)
+        self.changed = changed
+
 
 class ConnectionLost(StepFailed):
     """The node went away in the middle of a step, so nobody knows how far it came."""
@@ -210,7 +214,7 @@ class Host:
             message = str(result.get("msg") or "it failed without a message").strip()
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
-            raise StepFailed(f"{spoken}\n{detail}" if detail else spoken)
+            raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
         return result
 
 
@@ -237,6 +241,8 @@ def _verify(path: str, sha256: str) -> None:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StepFailed(f"the archive {path} on the control node cannot be read: {os.strerror(error.errno or 0)}") from error
+        raise StepFailed(
+            f"the archive {path} on the control node cannot be read: {os.strerror(error.errno or 0)}"
+        ) from error
     if found != sha256:
         raise StepFailed(f"the archive {path} on the control node has the sha256 {found}, expected {sha256}")

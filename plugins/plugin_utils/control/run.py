@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the tasks of one ansible-playbook run share: the plan, and what went wrong (which is also the gate).
 
-It lies in Ansible's temporary folder of the run, which every worker process inherits and which goes away with the run. Host
-variables would do as well, but reading them costs time for every host, and a plan for a thousand nodes is read often.
+It lies in Ansible's temporary folder of the run, which every worker process inherits and which goes away with the run.
+Host variables would do as well, but reading them costs time for every host, and a large plan is read often.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -47,10 +48,8 @@ def begin(plan: Plan) -> None:
 def end() -> None:
     """The plan is carried out and reported: nothing of it is left for later plays."""
     for name in ("plan.json", "problems", "verdict.json"):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(_path(name))
-        except FileNotFoundError:
-            pass
 
 
 def current_plan() -> Plan | None:
@@ -83,7 +82,11 @@ def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem]) 
     missing or stopped may be started all the same: nothing can be lost there.
     """
     for problem in found:
-        if problem.daemonset == daemonset and problem.halts and (phase == SWITCH or (problem.phase, step) == (STAGE, REPLACE)):
+        if (
+            problem.daemonset == daemonset
+            and problem.halts
+            and (phase == SWITCH or (problem.phase, step) == (STAGE, REPLACE))
+        ):
             return problem
     return None
 

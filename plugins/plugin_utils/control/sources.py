@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where manifests come from: files, folders, globs and inline objects, read through Ansible's loader (vault included).
 
-Everything under ``control`` is the control node's I/O: it may import Ansible, read files and talk. What it reads is judged
-by the pure code one folder up.
+Everything under ``control`` is the control node's I/O: it may import Ansible, read files and talk. What it reads is
+judged by the pure code one folder up.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _read(loader: DataLoader, manifest: Any, index: int, search: Sequence[str]) 
         return
     if not isinstance(manifest, str):
         raise SourceError(
-            f"manifest number {index + 1} is {manifest!r}: expected a path, a folder, a glob, or a mapping (a Kubernetes object)"
+            f"manifest number {index + 1} is {manifest!r}: expected a path, a folder, a glob, or a mapping (an object)"
         )
     for path in _found(str(manifest), search):
         yield Source(_short(path), path, _text(loader, path))
@@ -109,7 +109,7 @@ def load_for_nodes(
 ) -> dict[str, Manifests]:
     """What is declared for each node. Only files that end in ``.j2`` can differ; equal texts are loaded once.
 
-    ``variables_of(node)`` gives that node's variables. Raises SourceError with everything that is wrong, each thing once.
+    ``variables_of(node)`` gives that node's variables. Raises SourceError with all that is wrong, each thing once.
     """
     if not any(source.templated for source in sources):
         loaded = _load([(source.name, source.text) for source in sources])
@@ -134,7 +134,9 @@ def load_for_nodes(
     return result
 
 
-def _rendered(sources: Sequence[Source], node: str, variables: Mapping[str, Any], templar: Templar) -> list[tuple[str, str]]:
+def _rendered(
+    sources: Sequence[Source], node: str, variables: Mapping[str, Any], templar: Templar
+) -> list[tuple[str, str]]:
     texts = []
     for source in sources:
         if not source.templated:
