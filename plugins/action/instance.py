@@ -125,7 +125,7 @@ class _Node:
             raise StepFailed(seen.reason)
         observation = seen.observation
         node = node_of(self._name, self._task_vars, observation.facts.arch)
-        result: dict[str, Any] = {"changed": False, "actions": [], "daemonsets": [], "diff": []}
+        result: dict[str, Any] = {"changed": False, "actions": [], "daemonsets": []}
         for settings, daemonset, manifests in wishes:
             wanted = DELETED
             if daemonset is not None and manifests is not None:
@@ -135,7 +135,8 @@ class _Node:
                 outcome = self._take(settings, entry.step, daemonset, manifests, node, observation)
                 result["changed"] |= outcome.changed
                 result["actions"] += outcome.actions
-                result["diff"] += [outcome.diff] if outcome.diff else []
+                if outcome.diff:
+                    result.setdefault("diff", []).append(outcome.diff)
             result["daemonsets"].append(_told(settings, wanted, entry.step, entry.state, entry.reason))
         return result
 

@@ -142,7 +142,9 @@ class _Steps:
             return "would " + ", ".join(outcome.actions)
         if self.phase == STAGE:
             return ", ".join(outcome.actions)
-        return {REMOVE: "removed"}.get(self.phase, f"{_PAST[entry.step]}, revision {entry.wanted} is available")
+        if self.phase == REMOVE:
+            return "removed"
+        return f"{_PAST[entry.step]}, revision {entry.wanted} is available"
 
     def _fail(self, settings: Settings, message: str, halts: bool) -> None:
         run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts))

@@ -88,7 +88,7 @@ def load_everything(
 def refuse(errors: Sequence[str]) -> None:
     """Print what is wrong as plain lines, which a task's result cannot do, and fail."""
     for line in errors:
-        display.display(line, color="red", stderr=True)
+        display.display(line, color="red")
     count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
     raise AnsibleActionFail(f"{count} in the manifests or the inventory, listed above; no node was touched.")
 

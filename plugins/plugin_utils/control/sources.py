@@ -81,7 +81,7 @@ def _found(name: str, search: Sequence[str]) -> list[str]:
         matches = sorted(path for path in glob.glob(candidate, recursive=True) if os.path.isfile(path))
         if matches:
             return matches
-    where = "" if os.path.isabs(expanded) else f" (looked in {', '.join(search)})"
+    where = "" if os.path.isabs(expanded) else f" (looked in {search[0]} first, then where Ansible looks for files)"
     raise SourceError(f"{name}: there is no such file or folder, and as a glob it matches nothing{where}")
 
 
