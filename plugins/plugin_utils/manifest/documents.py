@@ -10,6 +10,7 @@ Keys written twice are reported, as kubectl's strict decoding does.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ def parse(source: str, text: str) -> tuple[list[Document], list[FieldError]]:
     """
     documents: list[Document] = []
     errors = ErrorList(source, document=0)
+    if text.lstrip("\ufeff \t\r\n").startswith("{"):
+        document = _read_json(source, text)
+        if document is not None:
+            return [document], []
     try:
         for node in _nodes(text):
             errors.document += 1
@@ -92,6 +97,37 @@ def parse(source: str, text: str) -> tuple[list[Document], list[FieldError]]:
         errors.document += 1
         errors.add("", "Invalid", f"Invalid YAML: character {error.object[error.start]!r} is not valid Unicode text")
     return documents, errors.errors
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A JSON object before its keys are looked at."""
+
+    pairs: list[tuple[str, Any]]
+
+
+def _read_json(source: str, text: str) -> Document | None:
+    """JSON is nearly YAML: not where it escapes characters beyond U+FFFF. None if the text is no JSON."""
+    problems = ErrorList(source)
+
+    def place(value: Any, path: str) -> Any:
+        if isinstance(value, list):
+            return [place(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        if not isinstance(value, _Pairs):
+            return value
+        placed: dict[str, Any] = {}
+        for key, item in value.pairs:
+            child = f"{path}.{key}" if path else key
+            if key in placed:
+                problems.duplicate(child, key, "the key is there twice; keep one")
+            placed[key] = place(item, child)
+        return placed
+
+    try:
+        data = place(json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_Pairs), "")
+    except (ValueError, RecursionError):
+        return None
+    return Document(source, 1, data, tuple(problems.errors))
 
 
 def _nodes(text: str) -> Iterator[yaml.Node | None]:
@@ -224,8 +260,8 @@ def _float(text: str) -> int | float | str:
 
 
 def _key(key: Any) -> Any:
-    """A mapping key as JSON has it. Booleans stay: ``on:`` becoming "true" is never what was meant, see schema checks."""
-    if isinstance(key, bool) or isinstance(key, str):
+    """A mapping key as JSON has it, but for booleans: an ``on:`` that becomes "true" is never what was meant."""
+    if isinstance(key, (bool, str)):
         return key
     if isinstance(key, (int, float)):
         return repr(key)

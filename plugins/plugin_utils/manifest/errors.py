@@ -24,7 +24,8 @@ class FieldError:
 
     ``document`` counts from 1, empty documents included. ``path`` is the field as Kubernetes prints it
     (``spec.template.spec.containers[0].image``); "" is the whole document.
-    ``reason`` is one of Required, Invalid, NotSupported, Forbidden, Duplicate, NotFound, TypeInvalid, Unknown, NoEffect.
+    ``reason`` is one of Required, Invalid, NotSupported, Forbidden, Duplicate, NotFound, TypeInvalid, Unknown,
+    NoEffect.
     """
 
     source: str

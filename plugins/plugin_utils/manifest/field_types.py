@@ -369,7 +369,6 @@ _VOLUME: Final[dict[str, Type]] = {
         "volumePath": STRING,
     },
 }
-VOLUME_SOURCES: Final = tuple(field for field in _VOLUME if field != "name")
 
 _POD_SPEC: Final[Type] = {
     "activeDeadlineSeconds": INTEGER,

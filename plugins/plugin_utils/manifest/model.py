@@ -3,18 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Manifests in, a validated model out.
 
-The way of a document: YAML → kind → types (type_checks) → defaults → Kubernetes' validation → what a plain host makes of
-each field (schema) → images, annotations, references. All errors of all documents are raised together.
+The way of a document: YAML → kind → types (type_checks) → defaults → Kubernetes' validation → images, annotations →
+what a plain host makes of each field (schema) → references. All errors of all documents are raised together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from .defaults import with_defaults
+from .defaults import containers_of, with_defaults
 from .documents import Document, parse
 from .errors import ErrorList, FieldError, ManifestError
 from .field_types import DAEMON_SET, DAEMON_SET_EXTENSIONS_V1BETA1
@@ -84,21 +84,6 @@ class DaemonSet:
     @property
     def min_ready_seconds(self) -> int:
         return int(self.object["spec"].get("minReadySeconds", 0))
-
-    @property
-    def revision_history_limit(self) -> int:
-        return int(self.object["spec"]["revisionHistoryLimit"])
-
-    @property
-    def runtime(self) -> Runtime:
-        """What runs it: all its images are of one kind."""
-        return image_runtime(self.pod_spec["containers"][0]["image"])
-
-    @property
-    def replaces(self) -> tuple[str, ...]:
-        """Units that this DaemonSet takes the place of, from the annotation ``everynode/replaces``."""
-        listed = self.annotations.get(REPLACES, "").split(",")
-        return tuple(unit.strip() for unit in listed if unit.strip())
 
 
 @dataclass(frozen=True)
@@ -319,10 +304,38 @@ def _check_own_rules(daemonset: Mapping[str, Any], errors: ErrorList) -> None:
     if pod["terminationGracePeriodSeconds"] < 0:
         detail = "must be greater than or equal to 0"
         errors.invalid(f"{_POD}.terminationGracePeriodSeconds", pod["terminationGracePeriodSeconds"], detail)
+    _check_container_names(pod, errors)
     for index, volume in enumerate(pod.get("volumes", [])):
         host_path = volume.get("hostPath", {}).get("path")
         if host_path and not host_path.startswith("/"):
             errors.invalid(f"{_POD}.volumes[{index}].hostPath.path", host_path, "must be an absolute path on the node")
+
+
+def _check_container_names(pod: Mapping[str, Any], errors: ErrorList) -> None:
+    """The containers whose resources env and downwardAPI volumes show."""
+    known = [container.get("name", "") for container in containers_of(pod)]
+    for path, reference in _resource_field_refs(pod):
+        name = reference.get("containerName")
+        if name and name not in known:
+            errors.not_found(f"{path}.containerName", name, f"expected one of the containers: {', '.join(known)}")
+
+
+def _resource_field_refs(pod: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name in ("initContainers", "containers"):
+        for index, container in enumerate(pod.get(name, [])):
+            for number, variable in enumerate(container.get("env", [])):
+                if "resourceFieldRef" in variable.get("valueFrom", {}):
+                    path = f"{_POD}.{name}[{index}].env[{number}].valueFrom.resourceFieldRef"
+                    yield path, variable["valueFrom"]["resourceFieldRef"]
+    for index, volume in enumerate(pod.get("volumes", [])):
+        path = f"{_POD}.volumes[{index}]"
+        sources = [(f"{path}.downwardAPI", volume.get("downwardAPI", {}))]
+        for number, source in enumerate(volume.get("projected", {}).get("sources", [])):
+            sources.append((f"{path}.projected.sources[{number}].downwardAPI", source.get("downwardAPI", {})))
+        for where, source in sources:
+            for number, item in enumerate(source.get("items", [])):
+                if "resourceFieldRef" in item:
+                    yield f"{where}.items[{number}].resourceFieldRef", item["resourceFieldRef"]
 
 
 def _check_annotations(annotations: Mapping[str, str], errors: ErrorList) -> None:
@@ -348,13 +361,13 @@ def _check_runtime(
         if use.kind == "refused":
             errors.add(path, "NotSupported", f"Not supported for {runs} on a plain host: {use.text}")
         else:
-            noted.add(path, "NoEffect", f"No effect for {runs} on a plain host: {use.text}")
+            noted.add(path, "NoEffect", use.text)
     without_effect += noted.errors
     daemonset.pop("status", None)
 
 
 def _pod_runtime(pod: Mapping[str, Any], errors: ErrorList) -> Runtime | None:
-    """The one runtime of a pod's containers; None if they are of both kinds, which is reported, or if there are none."""
+    """The one runtime of a pod's containers; None if there are none, or both kinds, which is reported."""
     first: tuple[str, Runtime] | None = None
     mixed = False
     for name in ("containers", "initContainers"):

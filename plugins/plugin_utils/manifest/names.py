@@ -64,13 +64,13 @@ def qualified_name(value: str) -> list[str]:
     """``[prefix/]name``: label keys, annotation keys, resource names."""
     prefix, slash, name = value.rpartition("/")
     form = (
-        "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-        "(e.g. 'MyName',  or 'my.name',  or '123-abc'"
+        "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+        "character (e.g. 'MyName',  or 'my.name',  or '123-abc'"
     )
     if "/" in prefix:
         return [
-            f"a qualified name {form}, regex used for validation is '{_QUALIFIED}') with an optional DNS subdomain prefix "
-            "and '/' (e.g. 'example.com/MyName')"
+            f"a qualified name {form}, regex used for validation is '{_QUALIFIED}') with an optional DNS subdomain "
+            "prefix and '/' (e.g. 'example.com/MyName')"
         ]
     messages = []
     if slash:
@@ -85,8 +85,8 @@ def label_value(value: str) -> list[str]:
     return _too_long(value, MAX_LABEL) + _unless(
         _LABEL_VALUE,
         value,
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-        "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345'",
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
+        "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345'",
     )
 
 
@@ -102,8 +102,8 @@ def config_key(value: str) -> list[str]:
     messages = _too_long(value, MAX_SUBDOMAIN) + _unless(
         _CONFIG_KEY,
         value,
-        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
-        "or 'key-name'",
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
+        "or 'KEY_NAME',  or 'key-name'",
     )
     if value in (".", ".."):
         messages.append(f"must not be '{value}'")

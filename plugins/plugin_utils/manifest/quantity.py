@@ -39,7 +39,7 @@ class Quantity:
 
     @classmethod
     def parse(cls, text: str | int | float) -> Quantity:
-        """Read a quantity; raises ValueError with a sentence that names the value and, if there is one, the likely meaning."""
+        """Read a quantity; raises ValueError with a sentence that names the value and what was likely meant."""
         if isinstance(text, bool):
             raise ValueError(f"{str(text).lower()} is not a quantity")
         written = text if isinstance(text, str) else _number_text(text)

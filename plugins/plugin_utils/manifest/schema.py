@@ -26,7 +26,8 @@ Runtime: TypeAlias = Literal["systemd", "container"]
 class Use:
     """What a runtime makes of a field.
 
-    ``text``: where it goes (honoured), why not and what to do (refused), why leaving it out changes nothing (no effect).
+    ``text``: where it goes (honoured), why not and what to do (refused), why leaving it out changes nothing (no
+    effect).
     """
 
     kind: Literal["honoured", "refused", "no effect"]
@@ -88,7 +89,6 @@ _NOT_ISOLATED = refused("a host process is always in the host's namespace; remov
 _HOST_NAME = refused("a host process has the node's own name; remove it")
 _HOST_RESOLVER = refused("a host process uses the node's own resolver and hosts file; configure them on the node")
 _PROBE = honoured("checked on the node")
-_PROFILES = "the profile the unit runs under"
 
 ROWS: Final[tuple[Row, ...]] = (
     # --- the object ---
@@ -192,9 +192,12 @@ ROWS: Final[tuple[Row, ...]] = (
         "pod.priorityClassName",
         honoured("OOMScoreAdjust="),
         honoured("oom_score_adj"),
-        when=_is("system-node-critical", "system-cluster-critical"),
+        when=_is("system-node-critical"),
     ),
-    _row("pod.priorityClassName", no_effect("it only says who is preempted, and nothing is on a plain host")),
+    _row(
+        "pod.priorityClassName",
+        no_effect("it only ranks pods for preemption and eviction, which a plain host does not do"),
+    ),
     _row("pod.evictionResponders", no_effect("there is no eviction API here")),
     _row("pod.os.name", honoured("nodes here are Linux"), when=_is("linux")),
     _row("pod.os.name", _NO_WINDOWS),
@@ -281,7 +284,12 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.volumes[].emptyDir", honoured("a folder of the instance, BindPaths="), honoured("bind mount")),
     _row("pod.volumes[].emptyDir.medium", honoured("a folder or a tmpfs"), when=_is("", "Memory")),
     _row("pod.volumes[].emptyDir.medium", refused("huge pages are not handed out here; use Memory")),
-    _row("pod.volumes[].emptyDir.sizeLimit", honoured("the size of the tmpfs"), when=_in_memory),
+    _row(
+        "pod.volumes[].emptyDir.sizeLimit",
+        refused("the size of a volume in memory cannot be limited yet; remove it and set resources.limits.memory"),
+        honoured("the size of the tmpfs"),
+        when=_in_memory,
+    ),
     _row(
         "pod.volumes[].emptyDir.sizeLimit",
         no_effect("Kubernetes evicts a pod that fills its disk; nothing is evicted on a plain host"),
@@ -371,7 +379,10 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("container.ports[].containerPort", honoured("what probes refer to"), honoured("exposed port")),
     _row("container.ports[].protocol", no_effect("a host process listens as it likes"), honoured("published port")),
     _row(
-        "container.ports[].hostPort", honoured("must be free on the node"), honoured("published port"), when=_same_port
+        "container.ports[].hostPort",
+        no_effect("a host process listens on the host's own ports"),
+        honoured("published port"),
+        when=_same_port,
     ),
     _row(
         "container.ports[].hostPort",

@@ -32,7 +32,7 @@ from .validation_scheduling import (
     selects,
 )
 from .validation_security import check_pod_security_context
-from .validation_volumes import check_volumes
+from .validation_volumes import check_relative_path, check_volumes
 
 _TEMPLATE: Final = "spec.template"
 _POD: Final = "spec.template.spec"
@@ -96,7 +96,7 @@ def check_metadata(metadata: Mapping[str, Any], path: str, errors: ErrorList) ->
         check_name(metadata["generateName"], names.generate_name, f"{path}.generateName", errors)
     if metadata.get("name"):
         check_name(metadata["name"], names.dns_subdomain, f"{path}.name", errors)
-    else:
+    elif not metadata.get("generateName"):
         errors.required(f"{path}.name", "name or generateName is required")
     check_name(metadata.get("namespace") or "default", names.dns_label, f"{path}.namespace", errors)
     check_not_negative(metadata, "generation", path, errors)
@@ -220,8 +220,14 @@ def _check_pod_annotations(
             if value not in ("", "runtime/default", "unconfined") and not value.startswith("localhost/"):
                 errors.invalid(f"{path}[{key}]", value, f'invalid AppArmor profile name: "{value}"')
         elif key == _SECCOMP_POD_ANNOTATION or key.startswith(_SECCOMP_ANNOTATION):
-            if value not in ("runtime/default", "docker/default", "unconfined") and not value.startswith("localhost/"):
-                errors.invalid(f"{path}.{key}", value, "must be a valid seccomp profile")
+            _check_seccomp_annotation(value, f"{path}.{key}", errors)
+
+
+def _check_seccomp_annotation(profile: str, path: str, errors: ErrorList) -> None:
+    if profile.startswith("localhost/"):
+        check_relative_path(profile.removeprefix("localhost/"), path, errors)
+    elif profile not in ("runtime/default", "docker/default", "unconfined"):
+        errors.invalid(path, profile, "must be a valid seccomp profile")
 
 
 def _check_pod(pod: Mapping[str, Any], errors: ErrorList) -> None:
@@ -234,7 +240,6 @@ def _check_pod(pod: Mapping[str, Any], errors: ErrorList) -> None:
     _check_host_network_ports(pod, errors)
     if pod["restartPolicy"] not in ("Always", "OnFailure", "Never"):
         errors.not_supported(f"{_POD}.restartPolicy", pod["restartPolicy"], ["Always", "OnFailure", "Never"])
-    check_not_negative(pod, "terminationGracePeriodSeconds", _POD, errors)
     check_labels(pod.get("nodeSelector", {}), f"{_POD}.nodeSelector", errors)
     check_pod_security_context(pod, _POD, errors)
     check_affinity(pod.get("affinity", {}), f"{_POD}.affinity", errors)

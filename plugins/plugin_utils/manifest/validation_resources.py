@@ -195,8 +195,9 @@ def _check_divisor(resource: str, divisor: str, path: str, errors: ErrorList) ->
     if kind == "cpu":
         if quantity.canonical() not in ("1m", "1"):
             errors.invalid(path, resource, "only divisor's values 1m and 1 are supported with the cpu resource")
-    elif resource in _FIELD_RESOURCES or _is_huge_pages_field(resource):
-        if quantity.canonical() not in _BYTE_DIVISORS:
-            called = "local ephemeral storage" if kind == "ephemeral-storage" else kind.partition("-")[0]
-            listed = ", ".join(_BYTE_DIVISORS)
-            errors.invalid(path, resource, f"only divisor's values {listed} are supported with the {called} resource")
+        return
+    counts_bytes = resource in _FIELD_RESOURCES or _is_huge_pages_field(resource)
+    if counts_bytes and quantity.canonical() not in _BYTE_DIVISORS:
+        called = "local ephemeral storage" if kind == "ephemeral-storage" else kind.partition("-")[0]
+        listed = ", ".join(_BYTE_DIVISORS)
+        errors.invalid(path, resource, f"only divisor's values {listed} are supported with the {called} resource")

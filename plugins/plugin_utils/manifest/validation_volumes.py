@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from . import names
 from .errors import ErrorList
-from .field_types import VOLUME_SOURCES
 from .quantity import Quantity
 from .validation_resources import check_resource_field_ref
 from .validation_scheduling import check_annotations, check_label_selector, check_labels, check_name
@@ -505,7 +504,6 @@ _SOURCE_CHECKS: Final[dict[str, Callable[[Source, str, ErrorList], None]]] = {
 }
 _SOURCE_ORDER: Final = tuple(_SOURCE_CHECKS)
 """Kubernetes' order: of several sources, the first here is the volume, and the others are forbidden."""
-assert set(_SOURCE_ORDER) == set(VOLUME_SOURCES)
 
 _PRINTED_NAMES: Final = {"gcePersistentDisk": "persistentDisk"}
 _FORBIDDEN_NAMES: Final = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
