@@ -21,7 +21,7 @@ import docker
 import yaml
 
 from .errors import NodesError
-from .host import connect, need_program
+from .host import connect, make_room_for_nodes, need_program
 from .image import ensure_image
 from .node import CLUSTER_LABEL, Node, NodeSpec, create
 
@@ -64,6 +64,7 @@ class Cluster:
         Those that already run are left as they are, and so are the cluster's other nodes.
         """
         wanted = list(specs)
+        make_room_for_nodes()
         images = {suite: ensure_image(self.client, suite) for suite in dict.fromkeys(spec.suite for spec in wanted)}
         public_key = self._ensure_key()
         present = {node.name: node for node in self.nodes()}

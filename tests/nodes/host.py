@@ -20,6 +20,8 @@ from docker.errors import DockerException
 
 from .errors import NodesError
 
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_WANTED = 4096
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 ENGINE_LOG = Path("/var/tmp/everynode-dockerd.log")
 ENGINE_START_SECONDS = 60
@@ -68,6 +70,15 @@ def install_packages(packages: Sequence[str]) -> None:
         done = run_privileged(command)
         if done.returncode != 0:
             raise NodesError(f"apt could not install {names}:\n{(done.stdout + done.stderr).strip()}")
+
+
+def make_room_for_nodes() -> None:
+    """Every systemd watches a handful of files, and the kernel's usual limit for all of root's programs is 128."""
+    if int(INOTIFY_LIMIT.read_text()) < INOTIFY_WANTED:
+        say(f"Raising {INOTIFY_LIMIT} to {INOTIFY_WANTED} until the next boot of this machine")
+        done = run_privileged(["sh", "-c", f"echo {INOTIFY_WANTED} > {INOTIFY_LIMIT}"])
+        if done.returncode != 0:
+            say(f"which failed: more than about 15 nodes may not boot ({done.stderr.strip()})")
 
 
 def connect() -> docker.DockerClient:

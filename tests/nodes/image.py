@@ -64,6 +64,7 @@ rm -f "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
 # What has nothing to do in a container.
 for unit in console-getty.service getty.target systemd-firstboot.service systemd-udevd.service \
     systemd-hwdb-update.service systemd-sysctl.service \
+    systemd-ask-password-console.path systemd-ask-password-wall.path \
     sys-kernel-debug.mount sys-kernel-config.mount dev-mqueue.mount dev-hugepages.mount \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
