@@ -11,12 +11,13 @@ nothing is started half.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import subprocess
 import time
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Mapping, Sequence
 
 from . import files, keeper, observation
 from . import record as records
@@ -390,7 +391,9 @@ class Enforcer:
         if not self.check_mode:
             act(*arguments)
 
-    def _lock(self) -> _Lock:
+    def _lock(self) -> ContextManager[None]:
+        if self.check_mode:
+            return contextlib.nullcontext()  # it only looks, and a lock's file would be a change
         return _Lock(os.path.join(RUN, f"{self.namespace}.{self.name}.instance"), self.key)
 
     def _installed(self, unit: str) -> bytes | None:
@@ -417,7 +420,7 @@ class Enforcer:
                 )
 
 
-class _Lock:
+class _Lock(ContextManager[None]):
     """One run at a time on one instance; the kernel frees it when its holder dies."""
 
     def __init__(self, path: str, key: str):
@@ -435,7 +438,10 @@ class _Lock:
 
     def _taken(self) -> bool:
         os.makedirs(RUN, mode=0o755, exist_ok=True)
-        self.file = open(self.path, "a", encoding="ascii")  # noqa: SIM115 - held until the lock is given back
+        try:
+            self.file = open(self.path, "a", encoding="ascii")  # noqa: SIM115 - held until the lock is given back
+        except FileNotFoundError:
+            return False  # the folder went with the last instance just now
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):
@@ -445,9 +451,10 @@ class _Lock:
         self.file.close()
         return False
 
-    def __exit__(self, *_exception: Any) -> None:
+    def __exit__(self, *_exception: object) -> None:
         keeper.forget(self.path)
         self.file.close()
+        _remove_if_empty(RUN)
 
 
 def _fingerprints(root: str, rendered: Rendered) -> bytes:
