@@ -46,11 +46,8 @@ def _check_mapping(value: Any, wanted: dict[str, Type], path: str, errors: Error
         return checked
     for key, item in value.items():
         if not isinstance(key, str):
-            errors.add(
-                path,
-                "TypeInvalid",
-                f"Invalid key: found {_described(key)}, expected a string (put it in quotes: {_quoted(key)})",
-            )
+            hint = " (put the key in quotes)"
+            errors.add(path, "TypeInvalid", f"Invalid key: found {_described(key)}, expected a string{hint}")
             continue
         child = f"{path}.{key}" if path else key
         kind = wanted.get(key, wanted.get(ANY_KEY))
@@ -122,7 +119,7 @@ def _wrong_type(value: Any, expected: str, path: str, errors: ErrorList, hint: s
 
 def _scalar_hint(value: Any, wanted: str) -> str:
     if wanted == STRING and isinstance(value, (bool, int, float)):
-        return f" (put it in quotes: {_quoted(value)})"
+        return " (put it in quotes)"
     if wanted == BOOLEAN and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off"):
         return f" (remove the quotes: {'true' if value.lower() in ('true', 'yes', 'on') else 'false'})"
     if wanted == INTEGER and isinstance(value, str) and value.strip().lstrip("-").isdigit():
@@ -144,7 +141,8 @@ def _described(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
-        return f"the boolean {json.dumps(value)}"
+        # YAML's y, yes, on, n, no and off are booleans: who wrote one does not find "true" in the file.
+        return f"the boolean {json.dumps(value)} ({'y, yes, on' if value else 'n, no, off'} mean the same)"
     if isinstance(value, (int, float)):
         return f"the number {value!r}"
     if isinstance(value, str):
@@ -154,10 +152,6 @@ def _described(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "a list"
     return f"{type(value).__name__} {value}"
-
-
-def _quoted(value: Any) -> str:
-    return f'"{json.dumps(value) if isinstance(value, bool) else value}"'
 
 
 def _did_you_mean(key: str, wanted: Mapping[str, Any]) -> str:
