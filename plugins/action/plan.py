@@ -66,10 +66,10 @@ class ActionModule(ActionBase):
         deleting = options["state"] == "absent"
         keys = [_key(name) for name in options["names"]]
         if deleting and keys:
-            return deletions(dict.fromkeys(keys), names)
+            return deletions(keys, names)
         loaded, _nodes = declaration.load_everything(self, task_vars, options["manifests"], names, inventory)
         if deleting:
-            found = {(one.namespace, one.name): None for manifests in loaded.values() for one in manifests.daemonsets}
+            found = [(one.namespace, one.name) for manifests in loaded.values() for one in manifests.daemonsets]
             return deletions(found, names)
         # Only now is the architecture known, which is a label of the node too.
         arch = {name: look.observation.facts.arch for name, look in seen.items() if look.observation is not None}

@@ -17,7 +17,10 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import seen_from
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    ABSENT,
+    DELETING,
     UNREACHABLE,
+    UNUSABLE,
     DaemonSetPlan,
     Entry,
     Plan,
@@ -53,7 +56,7 @@ class ActionModule(ActionBase):
             planned, {node: seen_from(inventory.variables(node)[options["observed"]]) for node in planned.touched}
         )
         problems = run.problems()
-        plan = _with_halts(plan, problems)
+        plan = _explained(plan, problems)
         items = as_items(plan)
         _show(plan, items, options["output"], options["output_file"])
         run.set_verdict(_verdict(plan, problems, check_mode=bool(self._task.check_mode)))
@@ -61,12 +64,16 @@ class ActionModule(ActionBase):
         return result
 
 
-def _with_halts(plan: Plan, problems: list[run.Problem]) -> Plan:
-    """What is left undone because the rollout halted says so."""
+def _explained(plan: Plan, problems: list[run.Problem]) -> Plan:
+    """What is left undone says why: its own failure, or the one that halted the rollout."""
+    failures = {(problem.node, problem.daemonset): problem for problem in problems}
 
     def explained(daemonset: DaemonSetPlan, entry: Entry) -> Entry:
+        failure = failures.get((entry.node, daemonset.settings.key))
+        if failure is not None:
+            return replace(entry, reason=_first_line(failure))
         gate = run.in_the_way(daemonset.settings.key, entry.phase, entry.step, problems)
-        if gate is None or gate.node == entry.node:
+        if gate is None:
             return entry
         return replace(entry, reason=f"{entry.reason}; the rollout is halted because {gate.node} failed")
 
@@ -77,6 +84,11 @@ def _with_halts(plan: Plan, problems: list[run.Problem]) -> Plan:
         ),
         plan.batches,
     )
+
+
+def _first_line(problem: run.Problem) -> str:
+    """The rest, the log lines above all, was printed when it happened."""
+    return problem.message.split("\n")[0].removeprefix(problem.daemonset).lstrip(": ")
 
 
 def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | None) -> None:
@@ -92,13 +104,7 @@ def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | Non
 
 
 def _for_people(plan: Plan) -> str:
-    deleted = [daemonset for daemonset in plan.daemonsets if daemonset.settings.deleted]
-    lines = [
-        f'daemonset.apps "{daemonset.settings.name}" '
-        + ("is not deleted everywhere" if any(entry.present for entry in daemonset.entries) else "is deleted")
-        + f" ({daemonset.settings.namespace})"
-        for daemonset in deleted
-    ]
+    lines = [_deletion(daemonset) for daemonset in plan.daemonsets if daemonset.settings.deleted]
     standing = Plan(tuple(daemonset for daemonset in plan.daemonsets if not daemonset.settings.deleted), ())
     if standing.daemonsets:
         lines.append(daemonset_table(standing))
@@ -106,17 +112,29 @@ def _for_people(plan: Plan) -> str:
     return "\n".join([*lines, "", attention] if attention else lines)
 
 
+def _deletion(daemonset: DaemonSetPlan) -> str:
+    """As kubectl says it, if it is true."""
+    what = f'daemonset.apps "{daemonset.settings.name}"'
+    if all(entry.state == ABSENT for entry in daemonset.entries):
+        return f"{what} deleted from {daemonset.settings.namespace} namespace"
+    there = sum(entry.present for entry in daemonset.entries)
+    unknown = sum(entry.state not in (ABSENT, DELETING) for entry in daemonset.entries)
+    return f"{what} in {daemonset.settings.namespace} namespace: still on {there} nodes, {unknown} were not looked at"
+
+
 def _verdict(plan: Plan, problems: list[run.Problem], check_mode: bool) -> dict[str, list[str]]:
     """For each node that is not as declared: why. A dry run only has to answer for what went wrong in it."""
     verdict: dict[str, list[str]] = {}
     for problem in problems:
-        what = problem.message.split("\n")[0].removeprefix(problem.daemonset).lstrip(": ")
-        verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {what}")
+        verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {_first_line(problem)}")
     told = {(problem.node, problem.daemonset) for problem in problems}
     for daemonset in plan.daemonsets:
         for entry in daemonset.entries:
-            dry = check_mode and entry.state != UNREACHABLE
-            if not entry.as_declared and not dry and (entry.node, daemonset.settings.key) not in told:
+            if entry.as_declared or (entry.node, daemonset.settings.key) in told:
+                continue
+            if entry.state in (UNREACHABLE, UNUSABLE):
+                verdict[entry.node] = [f"this node is {entry.state}: {entry.reason}"]
+            elif not check_mode:
                 sentence = f"{daemonset.settings.key} is {entry.state}: {entry.reason}"
                 verdict.setdefault(entry.node, []).append(sentence)
     return verdict

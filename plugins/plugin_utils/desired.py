@@ -36,7 +36,8 @@ def desired(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> li
                 revisions[id(daemonset)] = revision(daemonset, manifests[name])
             settings.setdefault(daemonset.key, settings_of(daemonset))
             wanted.setdefault(daemonset.key, {})[name] = wanted_on(node, daemonset, revisions[id(daemonset)])
-    return [(settings[key], {name: wanted[key].get(name, NOT_DECLARED_HERE) for name in nodes}) for key in settings]
+    in_order = sorted(settings, key=lambda key: (settings[key].namespace, settings[key].name))  # as kubectl lists them
+    return [(settings[key], {name: wanted[key].get(name, NOT_DECLARED_HERE) for name in nodes}) for key in in_order]
 
 
 def settings_of(daemonset: DaemonSet) -> Settings:
@@ -58,7 +59,8 @@ def wanted_on(node: Node, daemonset: DaemonSet, hashed: str) -> Wanted:
 
 def deletions(keys: Iterable[tuple[str, str]], nodes: Iterable[str]) -> list[tuple[Settings, dict[str, Wanted]]]:
     """The wish that no node has any of these (namespace, name)."""
-    return [(Settings(namespace, name, deleted=True), dict.fromkeys(nodes, DELETED)) for namespace, name in keys]
+    wanted = dict.fromkeys(nodes, DELETED)
+    return [(Settings(namespace, name, deleted=True), wanted) for namespace, name in sorted(set(keys))]
 
 
 def not_feasible(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[FieldError]:

@@ -369,7 +369,7 @@ def _summary(daemonset: DaemonSetPlan) -> str:
         present = sum(entry.present for entry in entries)
         return f"{settings.key}: to be removed from {_nodes(present)}{counted}"
     eligible = f"{settings.key}: {daemonset.desired} of {_nodes(len(entries))} should run it{counted}"
-    if all(entry.step == NONE for entry in entries):
+    if all(entry.as_declared for entry in entries):
         return f"{eligible}; nothing to do"
     return eligible
 

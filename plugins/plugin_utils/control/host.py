@@ -22,6 +22,15 @@ from .sources import words_of
 INSTANCE_MODULE = "everynode.daemonset.instance"
 DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
 
+# An unpacked archive carries what its files looked like, so that one that was tampered with is unpacked again.
+ARCHIVE_LISTING = "find . -type f ! -name .everynode -printf '%P %m %s %T@\\n' | LC_ALL=C sort | sha256sum"
+ARCHIVE_IS_WHOLE = f'cd {{path}} 2>/dev/null && test "$({ARCHIVE_LISTING})" = "$(cat .everynode)"'
+MAKE_ROOM = "umask 022; rm -rf {download} {unpacked} {old} && mkdir -p {unpacked}"
+PUT_IN_PLACE = (
+    f"umask 022; cd {{unpacked}} && {ARCHIVE_LISTING} >.everynode && touch -d @0 .everynode && sync -f . && cd / && "
+    "{{ test ! -e {path} || mv -T {path} {old}; }} && mv -T {unpacked} {path} && rm -rf {old} {download}"
+)
+
 
 class StepFailed(Exception):
     """A step that did not succeed on this node; the text says why, in one or more lines."""
@@ -63,7 +72,7 @@ class Host:
         except AnsibleConnectionFailure as error:
             return Seen(None, UNREACHABLE, connection_words(error))
         except AnsibleError as error:  # become: no password, a wrong one
-            return Seen(None, UNUSABLE, words_of(error))
+            return Seen(None, UNUSABLE, f"root is needed there: {words_of(error)}")
         try:
             return Seen(observation.parse(printed["stdout"]), "", "")
         except ValueError as error:
@@ -143,7 +152,9 @@ class Host:
 
     def _unpack(self, outcome: Outcome, url: str, sha256: str, path: str) -> None:
         """Unpack an archive into ``path``, which afterwards is whole or not there at all."""
-        if self._shell(f"test -d {shlex.quote(path)}")["rc"] == 0:
+        names = {"path": path, "download": f"{path}.download", "unpacked": f"{path}.unpacked", "old": f"{path}.old"}
+        quoted = {key: shlex.quote(value) for key, value in names.items()}
+        if self._shell(ARCHIVE_IS_WHOLE.format(**quoted))["rc"] == 0:
             return
         local = unquote(urlsplit(url).path) if url.startswith("file://") else ""
         if local:
@@ -151,18 +162,15 @@ class Host:
         outcome.add(f"unpack {url}")
         if self._check_mode:
             return
-        download, unpacked = f"{path}.download", f"{path}.unpacked"
-        quoted = {"path": path, "download": download, "unpacked": unpacked}
-        quoted = {key: shlex.quote(value) for key, value in quoted.items()}
-        self._must("umask 022; rm -rf {download} {unpacked} && mkdir -p {unpacked}".format(**quoted))
+        self._must(MAKE_ROOM.format(**quoted))
         if local:
-            self._action_or_module("ansible.builtin.copy", {"src": local, "dest": download, "mode": "0600"})
+            self._action_or_module("ansible.builtin.copy", {"src": local, "dest": names["download"], "mode": "0600"})
         else:
-            fetched = {"url": url, "dest": download, "mode": "0600", "checksum": f"sha256:{sha256}"}
+            fetched = {"url": url, "dest": names["download"], "mode": "0600", "checksum": f"sha256:{sha256}"}
             self._module("ansible.builtin.get_url", fetched)
-        extracted = {"src": download, "dest": unpacked, "remote_src": True, "owner": "root", "group": "root"}
-        self._action_or_module("ansible.builtin.unarchive", extracted)
-        self._must("rm -f {download} && sync -f {unpacked} && mv -T {unpacked} {path}".format(**quoted))
+        extracted = {"src": names["download"], "dest": names["unpacked"], "owner": "root", "group": "root"}
+        self._action_or_module("ansible.builtin.unarchive", {**extracted, "remote_src": True})
+        self._must(PUT_IN_PLACE.format(**quoted))
 
     def _must(self, command: str) -> None:
         result = self._shell(command)
