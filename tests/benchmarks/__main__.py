@@ -43,7 +43,7 @@ class Case:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--nodes", type=int, default=20, help="how many (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each case is measured (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each case is measured (default: %(default)s)")
     parser.add_argument(
         "--json", type=Path, default=RESULTS, metavar="FILE", help="where the numbers go (default: %(default)s)"
     )
