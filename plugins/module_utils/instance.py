@@ -379,7 +379,7 @@ class Enforcer:
     def _remove_directories(self, mount_points: Sequence[str]) -> None:
         for path in reversed(mount_points):
             _remove_if_empty(path)
-        files.remove(os.path.join(RUN, f"everynode.{self.namespace}.{self.name}"))
+        systemd.remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
         files.remove(self.directory)
         for directory in (os.path.dirname(self.directory), ROOT):
             _remove_if_empty(directory)

@@ -72,6 +72,8 @@ class _Builder:
             for group in ("initContainers", "containers")
             for index, container in enumerate(self.pod.get(group, []))
         ]
+        volumes = [self._volume(v, f"{POD}.volumes[{i}]") for i, v in enumerate(self.pod.get("volumes", []))]
+        self._refuse_lost_propagation(volumes)
         return {
             "namespace": self.daemonset.namespace,
             "name": self.daemonset.name,
@@ -80,7 +82,7 @@ class _Builder:
             "runtime": "systemd",
             "sources": [container["source"] for container in containers],
             "containers": containers,
-            "volumes": [self._volume(v, f"{POD}.volumes[{i}]") for i, v in enumerate(self.pod.get("volumes", []))],
+            "volumes": volumes,
             "replaces": [
                 unit.strip() for unit in self.daemonset.annotations.get(REPLACES, "").split(",") if unit.strip()
             ],
@@ -250,6 +252,27 @@ class _Builder:
 
     # ---------------------------------------------------------------------------------------------------------- volumes
 
+    def _refuse_lost_propagation(self, volumes: list[dict[str, Any]]) -> None:
+        """A service with any mount of its own has a mount namespace that passes nothing back to the host."""
+        own_place = {volume["name"]: volume["path"] for volume in volumes if volume["kind"] == "hostPath"}
+        for group in ("initContainers", "containers"):
+            for index, container in enumerate(self.pod.get(group, [])):
+                mounts = container.get("volumeMounts", [])
+                shared = container.get("securityContext", {}).get("readOnlyRootFilesystem") is not True and all(
+                    own_place.get(mount["name"]) == posixpath.normpath("/" + mount["mountPath"])
+                    and not mount.get("readOnly")
+                    and not mount.get("subPath")
+                    for mount in mounts
+                )
+                for number, mount in enumerate(mounts):
+                    if mount.get("mountPropagation") == "Bidirectional" and not shared:
+                        self._refuse(
+                            f"{POD}.{group}[{index}].volumeMounts[{number}].mountPropagation",
+                            "NotSupported",
+                            'Unsupported value: "Bidirectional": a host process can only pass mounts on to the host if every '
+                            "volume of its container is a writable hostPath mounted at its own place",
+                        )
+
     def _volume(self, volume: Mapping[str, Any], path: str) -> dict[str, Any]:
         name = volume["name"]
         if "hostPath" in volume:
@@ -262,7 +285,9 @@ class _Builder:
             }
         if "configMap" in volume or "secret" in volume or "downwardAPI" in volume or "projected" in volume:
             return self._files(volume)
-        return {"name": name, "kind": "emptyDir", "medium": volume.get("emptyDir", {}).get("medium", "")}
+        empty = volume.get("emptyDir", {})
+        medium, limit = empty.get("medium", ""), empty.get("sizeLimit")
+        return {"name": name, "kind": "emptyDir", "medium": medium, "sizeLimit": _bytes(limit) if medium else None}
 
     def _files(self, volume: Mapping[str, Any]) -> dict[str, Any]:
         files: list[dict[str, Any]] = []

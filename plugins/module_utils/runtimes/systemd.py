@@ -29,6 +29,8 @@ INIT_LOOP = (
     'pause=1; until "$@"; do echo "init container failed with $?, next try in $pause s" >&2; sleep "$pause"; '
     'pause=$((pause * 2)); [ "$pause" -le 300 ] || pause=300; done'
 )
+# Mounted by the first unit that uses it, found mounted by the others and after a restart.
+MOUNT_TMPFS = 'mountpoint -q "$1" || exec mount -t tmpfs -o "size=$2,mode=0777" tmpfs "$1"'
 HOST_PATH_TESTS = {
     "Directory": stat.S_ISDIR,
     "DirectoryOrCreate": stat.S_ISDIR,
@@ -210,13 +212,15 @@ class Systemd:
                 continue
             kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
             lines.append(kind + _specifiers("{}:{}:rbind".format(_path(source), _path(mount["target"]))))
-        for volume in sorted({mount["volume"] for mount in container["mounts"]}):
-            if self.volumes[volume]["kind"] == "emptyDir" and self.volumes[volume]["medium"] == "Memory":
-                lines += [
-                    f"RuntimeDirectory=everynode/{self.base}/{volume}",
-                    "RuntimeDirectoryPreserve=yes",
-                    "RuntimeDirectoryMode=0777",
-                ]
+        for name in sorted({mount["volume"] for mount in container["mounts"]}):
+            volume = self.volumes[name]
+            if volume["kind"] == "emptyDir" and volume["medium"] == "Memory":
+                lines += [f"RuntimeDirectory=everynode/{self.base}/{name}", "RuntimeDirectoryPreserve=yes"]
+                lines.append("RuntimeDirectoryMode=0777")
+                if volume["sizeLimit"]:
+                    path = os.path.join(RUN, self.base, name)
+                    size = volume["sizeLimit"]
+                    lines.append(f"ExecStartPre=+/bin/sh -c {_quote(MOUNT_TMPFS)} sh {_quote(path)} {size}")
         return lines + _security(container["security"])
 
     def _mount_source(self, mount: Mapping[str, Any]) -> tuple[str, bool]:
@@ -343,7 +347,7 @@ class Systemd:
         """An emptyDir begins empty with every new instance and outlives restarts of its containers."""
         wanted = [volume for volume in self.definition["volumes"] if volume["kind"] == "emptyDir"]
         files.remove(os.path.join(self.directory, "volumes"))
-        files.remove(os.path.join(RUN, self.base))
+        remove_memory_volumes(self.base)
         group = max(
             [group for container in self.definition["containers"] for group in container["security"]["groups"]] or [0]
         )
@@ -387,6 +391,14 @@ def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
         check=False,
     )
     return process.stdout.decode("utf-8", "replace").strip("\n")
+
+
+def remove_memory_volumes(base: str) -> None:
+    folder = os.path.join(RUN, base)
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if os.path.ismount(os.path.join(folder, name)):
+            subprocess.run(["umount", "--lazy", os.path.join(folder, name)], check=True)
+    files.remove(folder)
 
 
 def remove_units(units: Sequence[str]) -> None:

@@ -286,7 +286,6 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.volumes[].emptyDir.medium", refused("huge pages are not handed out here; use Memory")),
     _row(
         "pod.volumes[].emptyDir.sizeLimit",
-        refused("the size of a volume in memory cannot be limited yet; remove it and set resources.limits.memory"),
         honoured("the size of the tmpfs"),
         when=_in_memory,
     ),
