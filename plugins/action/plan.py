@@ -11,11 +11,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import seen_from
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import deletions, desired
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
-    UNUSABLE,
     Seen,
     Settings,
     Wanted,
@@ -74,19 +73,6 @@ class ActionModule(ActionBase):
         # Only now is the architecture known, which is a label of the node too.
         arch = {name: look.observation.facts.arch for name, look in seen.items() if look.observation is not None}
         return desired(loaded, inventory.nodes(names, arch))
-
-
-def observed(inventory: Inventory, variable: str, names: list[str], task_vars: Mapping[str, Any]) -> dict[str, Seen]:
-    """What the task before registered on the hosts of this play; a host that --limit leaves out is not among them."""
-    in_play = set(task_vars["ansible_play_hosts_all"])
-    still_there = set(task_vars["ansible_play_hosts"])
-    seen = {}
-    for name in names:
-        if name in still_there:
-            seen[name] = seen_from(inventory.variables(name)[variable])
-        elif name in in_play:
-            seen[name] = Seen(None, UNUSABLE, "it failed earlier in this run")
-    return seen
 
 
 def _key(name: str) -> tuple[str, str]:

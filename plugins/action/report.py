@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import seen_from
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
@@ -52,9 +52,7 @@ class ActionModule(ActionBase):
         if planned is None:
             raise AnsibleActionFail("there is no plan to report on: everynode.daemonset.plan comes first")
         inventory = Inventory(task_vars["hostvars"])
-        plan = renewed(
-            planned, {node: seen_from(inventory.variables(node)[options["observed"]]) for node in planned.touched}
-        )
+        plan = renewed(planned, observed(inventory, options["observed"], planned.touched, task_vars))
         problems = run.problems()
         plan = _explained(plan, problems)
         items = as_items(plan)

@@ -8,9 +8,9 @@ Pure: no I/O, no clock. Linear in nodes × DaemonSets.
 The order of an apply (each of these is a phase; a node takes part only in those that its entries name):
 
 * ``remove``: instances that may not stay, all at once, outside of any budget (Kubernetes: ``manage``).
-* ``create``: where nothing available can be lost, all at once: missing instances, stopped or broken ones, and outdated
-  ones that are not available (Kubernetes' ``rollingUpdate`` replaces those beyond the budget as well).
-* ``switch``: outdated or damaged instances that are available, in batches within ``maxUnavailable``. When the first
+* ``create``: where nothing that serves can be lost, all at once: missing instances, stopped or broken ones, and
+  outdated ones that are not ready (Kubernetes' ``rollingUpdate`` replaces those beyond the budget as well).
+* ``switch``: outdated or damaged instances that are ready, in batches within ``maxUnavailable``. When the first
   batch starts, the create phase has made everything else available or has halted the DaemonSet, so each batch may use
   the whole budget. Nodes that cannot be reached are counted apart and never block.
 """
@@ -281,15 +281,13 @@ def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Ent
     trouble = _words(instance.damage) or instance.reason
     if trouble:
         reason += f"; {trouble}"
-    return replace(entry, state=OUTDATED, step=REPLACE, phase=SWITCH if entry.available else CREATE, reason=reason)
+    return replace(entry, state=OUTDATED, step=REPLACE, phase=_disturbing(instance), reason=reason)
 
 
 def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
     if not instance.intact or not instance.running:
         reason = _words(instance.damage) or instance.reason or "it is not running"
-        # Repairing may restart it, so one that still serves is repaired within the budget.
-        phase = SWITCH if entry.available else CREATE
-        return replace(entry, state=DAMAGED, step=REPAIR, phase=phase, reason=reason)
+        return replace(entry, state=DAMAGED, step=REPAIR, phase=_disturbing(instance), reason=reason)
     if not instance.ready:
         return replace(entry, state=UNREADY, step=WAIT, phase=CREATE, reason=instance.reason)
     if not entry.available:
@@ -297,6 +295,15 @@ def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: fl
         reason = f"it has been ready for {seconds:.0f} of the {settings.min_ready_seconds} seconds of minReadySeconds"
         return replace(entry, state=UNREADY, step=WAIT, phase=CREATE, reason=reason)
     return replace(entry, state=UP_TO_DATE, reason="")
+
+
+def _disturbing(instance: Instance) -> str:
+    """The phase of a step that may restart it. Whatever still serves has to wait for its batch.
+
+    Kubernetes also replaces at once, beyond the budget, what is ready and not yet available (minReadySeconds). Two
+    applies soon after each other would so restart all nodes together; here that takes the budget too.
+    """
+    return SWITCH if instance.ready else CREATE
 
 
 def _is_available(instance: Instance, min_ready_seconds: int, now: float) -> bool:

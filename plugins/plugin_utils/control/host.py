@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 
 from ...module_utils import observation
 from ..plan import UNREACHABLE, UNUSABLE, Seen
+from .nodes import Inventory
 from .sources import words_of
 
 INSTANCE_MODULE = "everynode.daemonset.instance"
@@ -177,11 +178,16 @@ class Host:
         if result["rc"] != 0:
             raise StepFailed(_last_line(result["stderr"] or result["stdout"]))
 
+    def _lost(self, error: AnsibleConnectionFailure) -> ConnectionLost:
+        # Ansible would connect once more, to clean up, and take the host out of the run when that fails.
+        self._action._connection._shell.tmpdir = None
+        return ConnectionLost(connection_words(error))
+
     def _shell(self, command: str) -> Mapping[str, Any]:
         try:
             return self._action._low_level_execute_command(command)  # type: ignore[no-any-return]
         except AnsibleConnectionFailure as error:
-            raise ConnectionLost(connection_words(error)) from error
+            raise self._lost(error) from error
         except AnsibleError as error:
             raise StepFailed(words_of(error)) from error
 
@@ -215,7 +221,7 @@ class Host:
         try:
             result: Mapping[str, Any] = call()
         except AnsibleConnectionFailure as error:
-            raise ConnectionLost(connection_words(error)) from error
+            raise self._lost(error) from error
         except AnsibleError as error:
             raise StepFailed(f"{name}: {words_of(error)}") from error
         if result.get("failed"):
@@ -226,16 +232,31 @@ class Host:
         return result
 
 
-def seen_from(result: Mapping[str, Any]) -> Seen:
-    """The result of the action ``observe`` (see there), back from Ansible's variables."""
-    if result["reachable"] and "observation" in result:
+def observed(
+    inventory: Inventory, variable: str, names: Iterable[str], task_vars: Mapping[str, Any]
+) -> dict[str, Seen]:
+    """What the action ``observe`` registered on the hosts of this play; what --limit leaves out is not among them."""
+    in_play = set(task_vars["ansible_play_hosts_all"])
+    still_there = set(task_vars["ansible_play_hosts"])
+    seen = {}
+    for name in names:
+        if name in still_there:
+            seen[name] = _seen_from(inventory.variables(name)[variable])
+        elif name in in_play:
+            seen[name] = Seen(None, UNUSABLE, "it failed earlier in this run")
+    return seen
+
+
+def _seen_from(result: Mapping[str, Any]) -> Seen:
+    if "observation" in result:
         return Seen(observation.Observation.from_dict(result["observation"]), "", "")
     return Seen(None, UNUSABLE if result["reachable"] else UNREACHABLE, str(result["reason"]))
 
 
 def connection_words(error: AnsibleConnectionFailure) -> str:
     """The last line of what ssh said, which is the one with the cause."""
-    return _last_line(str(error.message).replace("Failed to connect to the host via ssh: ", ""))
+    said = str(error.message).replace("Failed to connect to the host via ssh:", "")
+    return _last_line(said) if said.strip() else "the connection was closed without a word"
 
 
 def _last_line(text: str) -> str:
