@@ -32,7 +32,7 @@ test: lint types sanity unit conformance archive newest molecule nodes-test ## E
 .PHONY: lint
 lint: venv ## ruff, yamllint, ansible-lint
 	$(call step,lint)
-	ruff check --quiet .
+	ruff check --quiet --output-format concise .
 	yamllint --strict .
 	ansible-lint --quiet --strict
 
