@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible import constants as C
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Plan, Settings
+
+PLAN = Plan((DaemonSetPlan(Settings("default", "agent"), ()),), ())
+
+
+@pytest.fixture(autouse=True)
+def folder_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_plan_there_is_nothing():
+    assert run.current_plan() is None
+    assert run.problems() == []
+    assert run.verdict("web1") == []
+
+
+def test_the_plan_is_what_was_begun():
+    run.begin(PLAN)
+    assert run.current_plan() == PLAN
+
+
+def test_only_the_owner_can_read_it(folder_of_the_run):
+    run.begin(PLAN)
+    assert os.stat(folder_of_the_run / "everynode" / "plan.json").st_mode & 0o077 == 0
+
+
+def test_problems_add_up():
+    run.begin(PLAN)
+    first = run.Problem("web1", "default/agent", "switch", "it failed\nwith a log", True)
+    second = run.Problem("web2", "default/agent", "switch", "so did it", True)
+    run.add_problem(first)
+    run.add_problem(second)
+    assert run.problems() == [first, second]
+
+
+def test_a_new_plan_forgets_what_was_before():
+    run.begin(PLAN)
+    run.add_problem(run.Problem("web1", "default/agent", "switch", "it failed", True))
+    run.set_verdict({"web1": ["it failed"]})
+    run.begin(PLAN)
+    assert run.problems() == []
+    assert run.verdict("web1") == []
+
+
+def test_the_verdict_is_by_node():
+    run.begin(PLAN)
+    run.set_verdict({"web1": ["one thing", "another"]})
+    assert run.verdict("web1") == ["one thing", "another"]
+    assert run.verdict("web2") == []
+
+
+@pytest.mark.parametrize(
+    ("failed_in", "phase", "step", "forbidden"),
+    [
+        ("stage", "create", "create", False),
+        ("stage", "create", "replace", True),
+        ("stage", "create", "repair", False),
+        ("stage", "switch", "replace", True),
+        ("create", "create", "replace", False),
+        ("create", "switch", "replace", True),
+        ("switch", "switch", "replace", True),
+        ("switch", "switch", "repair", True),
+        ("switch", "create", "replace", False),
+    ],
+)
+def test_the_gate(failed_in, phase, step, forbidden):
+    problem = run.Problem("web1", "default/agent", failed_in, "it failed", True)
+    assert run.in_the_way("default/agent", phase, step, [problem]) == (problem if forbidden else None)
+    assert run.in_the_way("default/other", phase, step, [problem]) is None
+    assert run.in_the_way("default/agent", phase, step, [problem._replace(halts=False)]) is None
