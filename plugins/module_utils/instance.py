@@ -66,10 +66,14 @@ class Enforcer:
                 self._prune(definition["revisionHistoryLimit"])
 
     def staged(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
-        """Everything of this revision is on the node beside what runs, which is not touched."""
+        """Everything of this revision is on the node beside what runs, which is not touched.
+
+        If it is the one that runs, and damaged, it is left to the switch: its files are written where the process that
+        may have read the damaged ones is restarted as well.
+        """
         with self._lock():
             found = self.observe()
-            if found is None or not found.intact or found.revision != definition["revision"]:
+            if found is None or found.revision != definition["revision"]:
                 self._stage(Systemd(definition, secrets), found)
 
     def absent(self) -> None:
