@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Run:
 
 def command(verb: str, inventory: Path, *arguments: str, **variables: Any) -> list[str]:
     return [
-        "ansible-playbook",
+        str(Path(sys.executable).with_name("ansible-playbook")),
         verb if verb.endswith(".yml") else f"everynode.daemonset.{verb}",
         f"--inventory={inventory}",
         f"--extra-vars={json.dumps(variables)}",
