@@ -323,7 +323,7 @@ def _batches(daemonsets: Sequence[DaemonSetPlan]) -> tuple[tuple[str, ...], ...]
     The search starts where each DaemonSet last found room, so a node with one DaemonSet costs one look.
     """
     batches: list[list[str]] = []
-    used: list[list[int]] = [[] for _ in daemonsets]
+    used: list[list[int]] = [[] for daemonset in daemonsets]
     first_with_room = [0] * len(daemonsets)
     budgets = [daemonset.budget for daemonset in daemonsets]
     for entries in zip(*(daemonset.entries for daemonset in daemonsets), strict=True):
