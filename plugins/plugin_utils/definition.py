@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A DaemonSet on one node → the definition of its instance: everything resolved, for the node's code to carry out.
 
-A definition knows no Kubernetes objects any more and no runtime yet: variables are expanded, references replaced by their contents,
-named ports by numbers, quantities by integers. Whatever comes from a Secret is kept apart, see `define`.
+A definition knows no Kubernetes objects any more and no runtime yet: variables are expanded, references replaced by
+their contents, named ports by numbers, quantities by integers. What comes from a Secret is kept apart, see `define`.
 """
 
 from __future__ import annotations
@@ -13,36 +13,44 @@ import base64
 import json
 import posixpath
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..module_utils.observation import ROOT, Facts
-from .manifest.environment import Environment, expand, resolve_environment
+from .downward import Downward, limits, requests
+from .manifest.environment import Environment, expand, referenced, resolve_environment
 from .manifest.errors import FieldError, ManifestError
 from .manifest.model import DaemonSet, Manifests, image_runtime
 from .manifest.quantity import Quantity
-from .revision import REPLACES, revision
+from .revision import replaced_units, revision
 from .scheduling import Node
 
 POD = "spec.template.spec"
 NODE_CRITICAL_OOM_SCORE = -997  # kubelet qos: guaranteedOOMScoreAdj, also for node-critical pods
-# systemd's own rule (basic/env-util.c): anything else would be dropped from an environment file with only a log line.
-SYSTEMD_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-_Contents = Mapping[str, Mapping[str, bytes]]
+# systemd's own rules. A unit file or an environment file that breaks one is read without the line, with only a log line
+# to tell, or not read at all.
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # basic/env-util.c: env_name_is_valid
+PLANES = range(0, 0x110000, 0x10000)
+NO_TEXT = r"\x00\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in PLANES)
+WORD = re.compile(f"[^{NO_TEXT}]*")  # basic/utf8.c: unichar_is_valid
+VALUE = re.compile(rf"[^\x01-\x08\x0b-\x1f\x7f{NO_TEXT}]*")  # env_value_is_valid: tab and newline are all it takes
+LINE = re.compile(rf"[^\x01-\x1f\x7f{NO_TEXT}]*")
+# config_parse_exec: quoting does not help, some names are taken apart and others not taken at all.
+PROGRAM = re.compile(rf"""/[^\x01-\x1f\x7f"'\\${NO_TEXT}]*(?<!/)|[A-Za-z0-9_][^\x01-\x1f\x7f"'\\$/{NO_TEXT}]*""")
+UNRESOLVED = re.compile(r"\$\([^)]*\)")
 
 
 def define(daemonset: DaemonSet, manifests: Manifests, node: Node, facts: Facts) -> tuple[dict[str, Any], str]:
     """The definition of this DaemonSet's instance on this node, and its secrets.
 
-    The definition is JSON-safe and may be shown to anybody. The secrets are one opaque string (base64 of JSON: environment variables
-    and arguments by container, files by volume), so that hiding that one string hides them all.
+    The definition is JSON-safe and may be shown to anybody. The secrets are one opaque string (base64 of JSON:
+    environment variables and arguments by container, files by volume), so that hiding that one string hides them all.
     Raises ManifestError for what cannot be carried out on a plain host, with every field's path.
     """
     builder = _Builder(daemonset, manifests, node, facts)
-    definition = builder.definition()
+    builder.refuse_container_images()
+    definition = {} if builder.errors else builder.definition()
     if builder.errors:
         raise ManifestError(tuple(builder.errors))
     return definition, base64.b64encode(json.dumps(builder.secrets, sort_keys=True).encode()).decode()
@@ -53,8 +61,13 @@ class _Builder:
         self.daemonset = daemonset
         self.manifests = manifests
         self.node = node
-        self.facts = facts
+        self.downward = Downward(daemonset, node, facts)
         self.pod = daemonset.pod_spec
+        self.containers = [
+            (container, f"{POD}.{group}[{index}]")
+            for group in ("initContainers", "containers")
+            for index, container in enumerate(self.pod.get(group, []))
+        ]
         self.config_maps = self._here(manifests.config_maps)
         self.secret_maps = self._here(manifests.secrets)
         self.errors: list[FieldError] = []
@@ -66,14 +79,25 @@ class _Builder:
     def _refuse(self, path: str, reason: str, message: str) -> None:
         self.errors.append(FieldError(self.daemonset.source, self.daemonset.document, path, reason, message))
 
+    def _require(self, form: re.Pattern[str], text: str, path: str, detail: str) -> None:
+        if not form.fullmatch(text):
+            self._refuse(path, "Invalid", f"Invalid value: {json.dumps(text)}: {detail}")
+
+    def refuse_container_images(self) -> None:
+        for container, path in self.containers:
+            if image_runtime(container["image"]) != "systemd":
+                self._refuse(
+                    f"{path}.image",
+                    "NotSupported",
+                    f'Unsupported value: "{container["image"]}": container images cannot be run by this version yet; '
+                    "expected host:///PATH, package://NAME, or an archive's URL with #sha256=",
+                )
+
     def definition(self) -> dict[str, Any]:
-        containers = [
-            self._container(container, f"{POD}.{group}[{index}]", group == "initContainers")
-            for group in ("initContainers", "containers")
-            for index, container in enumerate(self.pod.get(group, []))
-        ]
+        containers = [self._container(container, path) for container, path in self.containers]
         volumes = [self._volume(v, f"{POD}.volumes[{i}]") for i, v in enumerate(self.pod.get("volumes", []))]
-        self._refuse_lost_propagation(volumes)
+        self._check_sub_paths(containers, volumes)
+        self._refuse_lost_propagation(containers, volumes)
         return {
             "namespace": self.daemonset.namespace,
             "name": self.daemonset.name,
@@ -83,31 +107,29 @@ class _Builder:
             "sources": [container["source"] for container in containers],
             "containers": containers,
             "volumes": volumes,
-            "replaces": [
-                unit.strip() for unit in self.daemonset.annotations.get(REPLACES, "").split(",") if unit.strip()
-            ],
+            "replaces": replaced_units(self.daemonset),
             "terminationGracePeriodSeconds": self.pod.get("terminationGracePeriodSeconds", 30),
             "minReadySeconds": self.daemonset.min_ready_seconds,
-            "revisionHistoryLimit": self.daemonset.object["spec"].get("revisionHistoryLimit", 10),
+            "revisionHistoryLimit": self.daemonset.object["spec"]["revisionHistoryLimit"],
         }
 
     # ------------------------------------------------------------------------------------------------------- containers
 
-    def _container(self, container: Mapping[str, Any], path: str, init: bool) -> dict[str, Any]:
+    def _container(self, container: Mapping[str, Any], path: str) -> dict[str, Any]:
         environment = self._environment(container, path)
-        source = self._source(container, path)
+        source = self._source(container)
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", []) if "name" in port}
         name = container["name"]
         public = {key: value for key, value in environment.values.items() if key not in environment.secret_names}
         self.secrets["environment"][name] = {key: environment.values[key] for key in environment.secret_names}
         return {
             "name": name,
-            "role": "main" if not init else "sidecar" if container.get("restartPolicy") == "Always" else "init",
+            "role": self._role(container, path),
             "source": source,
-            "argv": self._argv(container, source, environment),
+            "argv": self._argv(container, source, environment, path),
             "environment": public,
             "secretEnvironment": sorted(environment.secret_names),
-            "workingDirectory": container.get("workingDir"),
+            "workingDirectory": self._working_directory(container, path),
             "mounts": [
                 self._mount(mount, environment, f"{path}.volumeMounts[{i}]")
                 for i, mount in enumerate(container.get("volumeMounts", []))
@@ -126,98 +148,166 @@ class _Builder:
             },
         }
 
+    def _role(self, container: Mapping[str, Any], path: str) -> str:
+        if not path.startswith(f"{POD}.initContainers"):
+            return "main"
+        return "sidecar" if container.get("restartPolicy") == "Always" else "init"
+
     def _environment(self, container: Mapping[str, Any], path: str) -> Environment:
         try:
             environment = resolve_environment(
-                container, self.config_maps, self.secret_maps, lambda source: self._value_from(source, container)
+                container, self.config_maps, self.secret_maps, lambda source: self.downward.value(source, container)
             )
         except ValueError as error:
             self._refuse(f"{path}.env", "Invalid", str(error))
             return Environment({}, frozenset())
+        places = {variable["name"]: f"{path}.env[{i}]" for i, variable in enumerate(container.get("env", []))}
         for name, value in environment.values.items():
-            if not SYSTEMD_VARIABLE.match(name):
-                self._refuse(
-                    f"{path}.env",
-                    "Invalid",
-                    f'Invalid value: "{name}": systemd only knows variables of letters, digits and "_"',
-                )
-            if UNPRINTABLE.search(value):
-                self._refuse(
-                    f"{path}.env",
-                    "Invalid",
-                    f'the value of "{name}" holds a control character, which systemd would drop',
-                )
+            where = places.get(name, f"{path}.envFrom")
+            self._require(VARIABLE, name, where, 'systemd only knows variables of letters, digits and "_"')
+            if not VALUE.fullmatch(value):  # which may be secret
+                message = f'the value of "{name}" holds a character that systemd would not pass on; mount it as a file'
+                self._refuse(where, "Invalid", f"Invalid value: {message}")
         return environment
 
-    def _source(self, container: Mapping[str, Any], path: str) -> dict[str, Any]:
-        image, name = container["image"], container["name"]
-        if image_runtime(image) != "systemd":
-            self._refuse(
-                f"{path}.image",
-                "NotSupported",
-                f'Unsupported value: "{image}": container images cannot be run by this version yet; expected '
-                "host:///PATH, package://NAME, or an archive's URL with #sha256=",
-            )
-            return {"container": name, "kind": "host"}
-        scheme, _colon, rest = image.partition("://")
+    def _source(self, container: Mapping[str, Any]) -> dict[str, Any]:
+        name = container["name"]
+        scheme, _colon, rest = container["image"].partition("://")
         if scheme == "host":
             return {"container": name, "kind": "host", "path": rest}
         if scheme == "package":
             package, _equals, version = rest.partition("=")
             return {"container": name, "kind": "package", "package": package, "version": version or None}
-        url, _hash, sha256 = image.partition("#sha256=")
-        archive = f"{ROOT}/{self.daemonset.key}/archives/{sha256}"
-        return {"container": name, "kind": "archive", "url": url, "sha256": sha256, "path": archive}
+        url, _hash, sha256 = container["image"].partition("#sha256=")
+        archive = f"{ROOT}/{self.daemonset.key}/archives/{sha256.lower()}"
+        return {"container": name, "kind": "archive", "url": url, "sha256": sha256.lower(), "path": archive}
 
-    def _argv(self, container: Mapping[str, Any], source: Mapping[str, Any], environment: Environment) -> list[str]:
-        """Kubernetes: command replaces the image's entrypoint, args are appended; a word of a secret is only kept in the secrets."""
-        words = list(
-            container.get("command") or ([source["path"]] if source["kind"] == "host" and "path" in source else [])
-        )
-        words += container.get("args", [])
+    def _argv(
+        self, container: Mapping[str, Any], source: Mapping[str, Any], environment: Environment, path: str
+    ) -> list[str]:
+        """Kubernetes: command replaces the image's entrypoint, args are appended.
+
+        A word that holds anything of a Secret is empty here and only kept in the secrets.
+        """
+        command = container.get("command") or [source["path"]]
+        places = [f"{path}.command[{i}]" if container.get("command") else f"{path}.image" for i in range(len(command))]
+        places += [f"{path}.args[{i}]" for i in range(len(container.get("args", [])))]
+        words = [*command, *container.get("args", [])]
         argv = [expand(word, environment.values) for word in words]
-        if source["kind"] == "archive" and argv and not argv[0].startswith("/"):
-            argv[0] = posixpath.join(source["path"], posixpath.normpath(argv[0]))
         blanked = {key: "" if key in environment.secret_names else value for key, value in environment.values.items()}
-        hidden = {
-            str(index): argv[index]
-            for index, word in enumerate(words)
-            if environment.secret_names and expand(word, blanked) != expand(word, environment.values)
-        }
-        self.secrets["arguments"][container["name"]] = hidden
-        return ["" if str(index) in hidden else word for index, word in enumerate(argv)]
+        hidden = {i: argv[i] for i, word in enumerate(words) if expand(word, blanked) != argv[i]}
+        for index, word in enumerate(argv):
+            if index not in hidden:
+                self._require(WORD, word, places[index], "holds a character that no unit file can hold")
+            elif not VALUE.fullmatch(word):
+                message = "with its Secret it holds a character that systemd would not pass on; mount it as a file"
+                self._refuse(places[index], "Invalid", f'Invalid value: "{words[index]}": {message}')
+        if 0 in hidden:
+            self._refuse(places[0], "Forbidden", "Forbidden: the program's name is no place for a Secret")
+        else:
+            argv[0] = self._program(argv[0], source, places[0])
+        self.secrets["arguments"][container["name"]] = {str(index): word for index, word in hidden.items()}
+        return ["" if index in hidden else word for index, word in enumerate(argv)]
+
+    def _program(self, program: str, source: Mapping[str, Any], path: str) -> str:
+        if source["kind"] == "archive" and program and not program.startswith("/"):
+            program = posixpath.join(source["path"], posixpath.normpath(program))
+        self._check_program(program, path)
+        return program
+
+    def _check_program(self, program: str, path: str) -> None:
+        detail = "expected an absolute path, or a name that begins with a letter or a digit; without quotes, \\ and $"
+        self._require(PROGRAM, program, path, detail)
+
+    def _working_directory(self, container: Mapping[str, Any], path: str) -> str | None:
+        directory = container.get("workingDir")
+        if not directory:
+            return None
+        self._require(LINE, directory, f"{path}.workingDir", "holds a control character")
+        if not directory.startswith("/") or directory != directory.strip() or directory.endswith("\\"):
+            detail = "expected an absolute path that ends neither with a blank nor with a backslash"
+            self._refuse(f"{path}.workingDir", "Invalid", f"Invalid value: {json.dumps(directory)}: {detail}")
+        return str(directory)
 
     def _mount(self, mount: Mapping[str, Any], environment: Environment, path: str) -> dict[str, Any]:
-        sub_path = mount.get("subPath", "")
-        if "subPathExpr" in mount:
-            sub_path = expand(mount["subPathExpr"], environment.values)
-            if re.search(r"\$\([^)]+\)", sub_path):
-                self._refuse(
-                    f"{path}.subPathExpr",
-                    "Invalid",
-                    f'Invalid value: "{mount["subPathExpr"]}": it names a variable that env does not set',
-                )
+        target = _absolute(mount["mountPath"])
+        self._require(LINE, target, f"{path}.mountPath", "holds a control character")
+        if target == "/":
+            self._refuse(f"{path}.mountPath", "Invalid", 'Invalid value: "/": expected a path below the root directory')
         return {
             "volume": mount["name"],
-            "target": posixpath.normpath("/" + mount["mountPath"]),
-            "subPath": sub_path,
+            "target": target,
+            "subPath": self._sub_path(mount, environment, path),
             "readOnly": bool(mount.get("readOnly", False)),
-            "propagation": mount.get("mountPropagation", "None"),
         }
+
+    def _sub_path(self, mount: Mapping[str, Any], environment: Environment, path: str) -> str:
+        """``subPathExpr`` is expanded and judged as the kubelet does before it makes a container (makeMounts)."""
+        expression = mount.get("subPathExpr")
+        if not expression:
+            self._require(LINE, mount.get("subPath", ""), f"{path}.subPath", "holds a control character")
+            return str(mount.get("subPath", ""))
+        where = f"{path}.subPathExpr"
+        expanded = expand(expression, environment.values)
+        if UNRESOLVED.search(expand(expression.replace("$$", ""), dict.fromkeys(environment.values, ""))):
+            self._refuse(where, "Invalid", f'Invalid value: "{expression}": it names a variable that env does not set')
+        elif referenced(expression, environment.values) & environment.secret_names:
+            self._refuse(where, "Forbidden", f'Forbidden: "{expression}": a path is no place for a Secret')
+            return ""
+        elif expanded.startswith("/") or ".." in expanded.split("/"):
+            detail = "expected a relative path without '..'"
+            self._refuse(where, "Invalid", f'Invalid value: "{expression}": it means "{expanded}"; {detail}')
+        self._require(LINE, expanded, where, "holds a control character")
+        return expanded
+
+    def _check_sub_paths(self, containers: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
+        """Files are all known here, so a subPath that names none is found before the unit fails on it."""
+        names = {volume["name"]: [file["path"] for file in volume.get("files", [])] for volume in volumes}
+        kinds = {volume["name"]: volume["kind"] for volume in volumes}
+        for (_container, path), container in zip(self.containers, containers, strict=True):
+            for index, mount in enumerate(container["mounts"]):
+                wanted = posixpath.normpath(mount["subPath"]) if mount["subPath"] else "."
+                found = [name for name in names[mount["volume"]] if f"{name}/".startswith(f"{wanted}/")]
+                if kinds[mount["volume"]] == "files" and wanted != "." and not found:
+                    self._refuse(
+                        f"{path}.volumeMounts[{index}].subPath",
+                        "NotFound",
+                        f'Not found: "{mount["subPath"]}": expected a file of volume {mount["volume"]}: '
+                        f"{', '.join(sorted(names[mount['volume']])) or 'it has none'}",
+                    )
+
+    def _refuse_lost_propagation(self, containers: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
+        """A service with any mount of its own has a mount namespace that passes nothing back to the host."""
+        own_place = {volume["name"]: volume["path"] for volume in volumes if volume["kind"] == "hostPath"}
+        for (container, path), defined in zip(self.containers, containers, strict=True):
+            shared = not defined["security"]["readOnlyRoot"] and all(
+                own_place.get(mount["volume"]) == mount["target"] and not mount["readOnly"] and not mount["subPath"]
+                for mount in defined["mounts"]
+            )
+            for index, mount in enumerate(container.get("volumeMounts", [])):
+                if mount.get("mountPropagation") == "Bidirectional" and not shared:
+                    self._refuse(
+                        f"{path}.volumeMounts[{index}].mountPropagation",
+                        "NotSupported",
+                        'Unsupported value: "Bidirectional": a host process can only pass mounts on to the host if '
+                        "every volume of its container is a writable hostPath mounted at its own place",
+                    )
 
     def _security(self, container: Mapping[str, Any], path: str) -> dict[str, Any]:
         """The pod's and the container's securityContext as one; the container's own value wins, field by field."""
-        pod = self.pod.get("securityContext", {})
-        context = {**pod, **container.get("securityContext", {})}
+        pod, own = self.pod.get("securityContext", {}), container.get("securityContext", {})
+        context = {**pod, **own}
+        paths = {field: f"{path if field in own else POD}.securityContext.{field}" for field in context}
         user = context.get("runAsUser")
         if context.get("runAsNonRoot") and not user:
             self._refuse(
-                f"{path}.securityContext.runAsNonRoot",
+                paths["runAsNonRoot"],
                 "Invalid",
-                "Invalid value: true: the process would run as root; set runAsUser to the numeric id of an ordinary user",
+                "Invalid value: true: the process would run as root; set runAsUser to the id of an ordinary user",
             )
         groups = [*pod.get("supplementalGroups", []), *([pod["fsGroup"]] if "fsGroup" in pod else [])]
         capabilities = context.get("capabilities", {})
+        node_critical = self.pod.get("priorityClassName") == "system-node-critical"
         return {
             "user": user,
             "group": context.get("runAsGroup"),
@@ -228,176 +318,128 @@ class _Builder:
             "addCapabilities": list(capabilities.get("add", [])),
             "dropCapabilities": list(capabilities.get("drop", [])),
             "seccomp": context.get("seccompProfile", {}).get("type"),
-            "appArmor": _apparmor(context.get("appArmorProfile", {})),
-            "seLinux": context.get("seLinuxOptions", {}),
-            "oomScore": NODE_CRITICAL_OOM_SCORE
-            if self.pod.get("priorityClassName") == "system-node-critical"
-            else None,
+            "appArmor": self._apparmor(context.get("appArmorProfile", {}), paths.get("appArmorProfile", "")),
+            "seLinux": self._selinux(context.get("seLinuxOptions", {}), paths.get("seLinuxOptions", "")),
+            "oomScore": NODE_CRITICAL_OOM_SCORE if node_critical else None,
         }
 
+    def _apparmor(self, profile: Mapping[str, Any], path: str) -> str | None:
+        if profile.get("type") == "Localhost":
+            self._require(LINE, profile["localhostProfile"], f"{path}.localhostProfile", "holds a control character")
+            return str(profile["localhostProfile"])
+        return "unconfined" if profile.get("type") == "Unconfined" else None
+
+    def _selinux(self, options: Mapping[str, Any], path: str) -> dict[str, Any]:
+        if options and not options.get("type"):
+            detail = "a host process has no default type as containers do; set the type it shall run as"
+            self._refuse(f"{path}.type", "Required", f"Required value: {detail}")
+        for field, value in options.items():
+            self._require(LINE, value, f"{path}.{field}", "holds a control character")
+        return dict(options)
+
     def _action(self, action: Mapping[str, Any], ports: Mapping[str, int], path: str) -> dict[str, Any]:
-        """A probe or a hook with its named port replaced by the number."""
+        """A probe or a hook with its named port replaced by the number, and the defaults that are left."""
         resolved = dict(action)
         for kind in ("httpGet", "tcpSocket"):
             port = action.get(kind, {}).get("port")
             if isinstance(port, str):
                 if port not in ports:
-                    self._refuse(
-                        f"{path}.{kind}.port",
-                        "NotFound",
-                        f'Not found: "{port}": expected a number or one of the container\'s ports: {", ".join(ports) or "it has none"}',
-                    )
+                    known = ", ".join(ports) or "it has none"
+                    detail = f"expected a number or one of the container's ports: {known}"
+                    self._refuse(f"{path}.{kind}.port", "NotFound", f'Not found: "{port}": {detail}')
                 resolved[kind] = {**action[kind], "port": ports.get(port, 0)}
+        if "sleep" in action:
+            resolved["sleep"] = {"seconds": action["sleep"].get("seconds", 0)}
+        if "exec" in action:
+            command = action["exec"]["command"]
+            self._check_program(command[0], f"{path}.exec.command[0]")
+            for index, word in enumerate(command):
+                where = f"{path}.exec.command[{index}]"
+                self._require(WORD, word, where, "holds a character that no unit file can hold")
         return resolved
 
     # ---------------------------------------------------------------------------------------------------------- volumes
-
-    def _refuse_lost_propagation(self, volumes: list[dict[str, Any]]) -> None:
-        """A service with any mount of its own has a mount namespace that passes nothing back to the host."""
-        own_place = {volume["name"]: volume["path"] for volume in volumes if volume["kind"] == "hostPath"}
-        for group in ("initContainers", "containers"):
-            for index, container in enumerate(self.pod.get(group, [])):
-                mounts = container.get("volumeMounts", [])
-                shared = container.get("securityContext", {}).get("readOnlyRootFilesystem") is not True and all(
-                    own_place.get(mount["name"]) == posixpath.normpath("/" + mount["mountPath"])
-                    and not mount.get("readOnly")
-                    and not mount.get("subPath")
-                    for mount in mounts
-                )
-                for number, mount in enumerate(mounts):
-                    if mount.get("mountPropagation") == "Bidirectional" and not shared:
-                        self._refuse(
-                            f"{POD}.{group}[{index}].volumeMounts[{number}].mountPropagation",
-                            "NotSupported",
-                            'Unsupported value: "Bidirectional": a host process can only pass mounts on to the host if every '
-                            "volume of its container is a writable hostPath mounted at its own place",
-                        )
 
     def _volume(self, volume: Mapping[str, Any], path: str) -> dict[str, Any]:
         name = volume["name"]
         if "hostPath" in volume:
             host_path = volume["hostPath"]
+            self._require(LINE, host_path["path"], f"{path}.hostPath.path", "holds a control character")
             return {
                 "name": name,
                 "kind": "hostPath",
-                "path": posixpath.normpath(host_path["path"]),
+                "path": _absolute(host_path["path"]),
                 "type": host_path.get("type", ""),
             }
-        if "configMap" in volume or "secret" in volume or "downwardAPI" in volume or "projected" in volume:
-            return self._files(volume)
-        empty = volume.get("emptyDir", {})
-        medium, limit = empty.get("medium", ""), empty.get("sizeLimit")
-        return {"name": name, "kind": "emptyDir", "medium": medium, "sizeLimit": _bytes(limit) if medium else None}
+        if "emptyDir" in volume:
+            medium, limit = volume["emptyDir"].get("medium", ""), volume["emptyDir"].get("sizeLimit")
+            size = Quantity.parse(limit).value() if medium and limit else None
+            return {"name": name, "kind": "emptyDir", "medium": medium, "sizeLimit": size}
+        return self._files(volume, path)
 
-    def _files(self, volume: Mapping[str, Any]) -> dict[str, Any]:
-        files: list[dict[str, Any]] = []
+    def _files(self, volume: Mapping[str, Any], path: str) -> dict[str, Any]:
+        kind = next(kind for kind in ("configMap", "secret", "downwardAPI", "projected") if kind in volume)
+        parts = volume["projected"].get("sources", []) if kind == "projected" else [volume]
+        files: dict[str, dict[str, Any]] = {}
         hidden: dict[str, str] = {}
-        source = volume.get("projected", volume)
-        default_mode = next(
-            volume[kind].get("defaultMode", 0o644)
-            for kind in ("configMap", "secret", "downwardAPI", "projected")
-            if kind in volume
-        )
-        for part in volume["projected"].get("sources", []) if source is not volume else [volume]:
-            for path, content, mode, secret in self._projection(part):
+        for part in parts:
+            for name, content, mode, secret in self._projection(part, f"{path}.{kind}"):
                 encoded = base64.b64encode(content).decode()
+                mode = self._file_mode(volume[kind].get("defaultMode", 0o644) if mode is None else mode)
+                files[name] = {"path": name, "mode": mode, "content": None if secret else encoded}
+                hidden.pop(name, None)  # of two sources with the same path the later one wins
                 if secret:
-                    hidden[path] = encoded
-                files.append(
-                    {
-                        "path": path,
-                        "mode": self._file_mode(default_mode if mode is None else mode),
-                        "content": None if secret else encoded,
-                    }
-                )
+                    hidden[name] = encoded
+        self._check_file_paths(files, f"{path}.{kind}")
         self.secrets["files"][volume["name"]] = hidden
         group = self.pod.get("securityContext", {}).get("fsGroup")
-        return {"name": volume["name"], "kind": "files", "files": files, "group": group}
+        return {"name": volume["name"], "kind": "files", "files": list(files.values()), "group": group}
 
     def _file_mode(self, mode: int) -> int:
-        """With fsGroup the group may read what the owner may (volume.SetVolumeOwnership)."""
-        return mode | (mode & 0o400) >> 3 if "fsGroup" in self.pod.get("securityContext", {}) else mode
+        """With fsGroup, owner and group may read every file (volume.SetVolumeOwnership, roMask)."""
+        return mode | 0o440 if "fsGroup" in self.pod.get("securityContext", {}) else mode
 
-    def _projection(self, source: Mapping[str, Any]) -> Iterable[tuple[str, bytes, int | None, bool]]:
+    def _check_file_paths(self, names: Iterable[str], path: str) -> None:
+        folders = {name[:end] for name in names for end in range(len(name)) if name[end] == "/"}
+        for name in names:
+            self._require(LINE, name, path, "the path of a file holds a control character")
+            if name in folders or name == ".":
+                self._refuse(path, "Invalid", f'Invalid value: "{name}": is the path of a file and of a directory')
+
+    def _projection(self, source: Mapping[str, Any], path: str) -> Iterable[tuple[str, bytes, int | None, bool]]:
         """(path, content, mode, secret?) of each file of one volume source."""
         if "downwardAPI" in source:
             for item in source["downwardAPI"].get("items", []):
-                yield item["path"], self._value_from(item, {}).encode(), item.get("mode"), False
+                yield posixpath.normpath(item["path"]), self._downward_file(item, path), item.get("mode"), False
             return
         secret = "secret" in source
         reference = source["secret" if secret else "configMap"]
-        contents: _Contents = self.secret_maps if secret else self.config_maps
+        contents = self.secret_maps if secret else self.config_maps
         data = contents.get(reference.get("secretName") or reference.get("name", ""), {})
-        if "items" not in reference:
-            for key in sorted(data):
-                yield key, data[key], None, secret
-        for item in reference.get("items", []):
+        items = reference.get("items") or [{"key": key, "path": key} for key in sorted(data)]
+        for item in items:
             if item["key"] in data:
-                yield item["path"], data[item["key"]], item.get("mode"), secret
+                yield posixpath.normpath(item["path"]), data[item["key"]], item.get("mode"), secret
 
-    # ----------------------------------------------------------------------------------------------------- downward API
+    def _downward_file(self, item: Mapping[str, Any], path: str) -> bytes:
+        try:
+            return self.downward.value(item, {}).encode()
+        except ValueError as error:
+            self._refuse(path, "Invalid", str(error))
+            return b""
 
-    def _value_from(self, source: Mapping[str, Any], container: Mapping[str, Any]) -> str:
-        if "fieldRef" in source:
-            return self._field(source["fieldRef"]["fieldPath"])
-        return self._resource(source["resourceFieldRef"], container)
 
-    def _field(self, path: str) -> str:
-        metadata = self.daemonset.template.get("metadata", {})
-        keyed = re.match(r"metadata\.(labels|annotations)\['([^']*)'\]\Z", path)
-        if keyed:
-            return str(metadata.get(keyed[1], {}).get(keyed[2], ""))
-        if path in ("metadata.labels", "metadata.annotations"):
-            return "\n".join(f"{key}={json.dumps(value)}" for key, value in sorted(metadata.get(path[9:], {}).items()))
-        name = f"{self.daemonset.name}-{self.node.name}"
-        return {
-            "metadata.name": name,
-            "metadata.namespace": self.daemonset.namespace,
-            "metadata.uid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"everynode:{self.daemonset.key}/{self.node.name}")),
-            "spec.nodeName": self.node.name,
-            "spec.serviceAccountName": self.pod.get("serviceAccountName", "default"),
-        }.get(
-            path, self.facts.host_ip
-        )  # the rest are status.hostIP, podIP and their plurals: a host process has the host's address
-
-    def _resource(self, reference: Mapping[str, Any], container: Mapping[str, Any]) -> str:
-        """A limit or request in units of the divisor, rounded up; a missing limit is what the node has (api/resource helpers)."""
-        named = reference.get("containerName")
-        chosen = next((c for c in self.pod["containers"] if c["name"] == named), container)
-        kind, _dot, resource = reference["resource"].partition(".")
-        resources = chosen.get("resources", {})
-        quantity = resources.get(kind, {}).get(resource)
-        if quantity is None and kind == "requests":
-            quantity = resources.get("limits", {}).get(resource, "0")
-        if quantity is None:
-            quantity = str({"cpu": self.facts.cpus, "memory": self.facts.memory}.get(resource, 0))
-        divisor = Quantity.parse(reference.get("divisor") or "1")
-        amount = Quantity.parse(str(quantity))
-        if resource == "cpu":
-            return str(-(-amount.milli() // (divisor.milli() or 1000)))
-        return str(-(-amount.value() // (divisor.value() or 1)))
+def _absolute(path: str) -> str:
+    """An absolute path in its shortest form; POSIX would keep two slashes at the beginning."""
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _resources(resources: Mapping[str, Any]) -> dict[str, int | None]:
     """Memory in bytes, CPU in thousandths of a core."""
-    limits, requests = resources.get("limits", {}), resources.get("requests", {})
+    limit, request = limits(resources), requests(resources)
     return {
-        "memoryLimit": _bytes(limits.get("memory")),
-        "memoryRequest": _bytes(requests.get("memory")),
-        "cpuLimit": _milli(limits.get("cpu")),
-        "cpuRequest": _milli(requests.get("cpu")),
+        "memoryLimit": Quantity.parse(limit["memory"]).value() if "memory" in limit else None,
+        "memoryRequest": Quantity.parse(request["memory"]).value() if "memory" in request else None,
+        "cpuLimit": Quantity.parse(limit["cpu"]).milli() if "cpu" in limit else None,
+        "cpuRequest": Quantity.parse(request["cpu"]).milli() if "cpu" in request else None,
     }
-
-
-def _bytes(quantity: Any) -> int | None:
-    return None if quantity is None else Quantity.parse(str(quantity)).value()
-
-
-def _milli(quantity: Any) -> int | None:
-    return None if quantity is None else Quantity.parse(str(quantity)).milli()
-
-
-def _apparmor(profile: Mapping[str, Any]) -> str | None:
-    if profile.get("type") == "Localhost":
-        return str(profile["localhostProfile"])
-    return "unconfined" if profile.get("type") == "Unconfined" else None

@@ -7,67 +7,62 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from .manifest.model import DaemonSet, Manifests
+from .manifest.model import REPLACES, DaemonSet, Manifests
+from .manifest.quantity import Quantity
+from .manifest.references import references
 
-REPLACES = "everynode/replaces"
 LENGTH = 12  # hexadecimal digits; the whole content is compared on the node, so this only has to be unlikely to repeat
 
 
 def revision(daemonset: DaemonSet, manifests: Manifests) -> str:
     """The revision's hash: 12 hexadecimal digits.
 
-    As in Kubernetes only the template counts, not the strategy or the limits (ControllerRevision data). Two things are ours: the
-    contents of the ConfigMaps and Secrets that the template names, so that changing one is a change, and the units it replaces.
+    As in Kubernetes only the template counts, not the strategy or the limits (ControllerRevision data), and only what
+    it means: ``0.1`` of a CPU is ``100m``, an empty list is none. Two things are ours: the keys of the ConfigMaps and
+    Secrets that the template takes, so that changing one is a change, and the units it replaces.
     """
-    config_maps, secrets = referenced(daemonset.pod_spec)
     content = {
-        "template": daemonset.template,
-        "replaces": daemonset.annotations.get(REPLACES, ""),
-        "configMaps": _contents(manifests.config_maps, daemonset.namespace, config_maps),
-        "secrets": _contents(manifests.secrets, daemonset.namespace, secrets),
+        "template": _canonical(daemonset.template),
+        "replaces": replaced_units(daemonset),
+        "contents": _contents(daemonset, manifests),
     }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:LENGTH]
 
 
-def _contents(
-    available: Mapping[tuple[str, str], Mapping[str, bytes]], namespace: str, names: set[str]
-) -> dict[str, dict[str, str]]:
-    return {
-        name: {key: hashlib.sha256(value).hexdigest() for key, value in available[namespace, name].items()}
-        for name in names
-        if (namespace, name) in available
-    }
+def replaced_units(daemonset: DaemonSet) -> list[str]:
+    """The systemd units that this DaemonSet takes the place of, from its annotation."""
+    return [unit.strip() for unit in daemonset.annotations.get(REPLACES, "").split(",") if unit.strip()]
 
 
-def referenced(pod_spec: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """The names of the ConfigMaps and of the Secrets that a pod spec refers to."""
-    config_maps: set[str] = set()
-    secrets: set[str] = set()
-    for kind, name in _references(pod_spec):
-        (config_maps if kind == "configMap" else secrets).add(name)
-    return config_maps, secrets
+def _canonical(template: Mapping[str, Any]) -> Any:
+    canonical = _without_empty(template)
+    for group in ("initContainers", "containers"):
+        for container in canonical["spec"].get(group, []):
+            for quantities in container.get("resources", {}).values():
+                if isinstance(quantities, dict):
+                    quantities.update({name: Quantity.parse(text).canonical() for name, text in quantities.items()})
+    return canonical
 
 
-def _references(pod_spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for container in [*pod_spec.get("initContainers", []), *pod_spec.get("containers", [])]:
-        for source in container.get("envFrom", []):
-            yield from _named(source, "Ref", "name")
-        for variable in container.get("env", []):
-            yield from _named(variable.get("valueFrom", {}), "KeyRef", "name")
-    for volume in pod_spec.get("volumes", []):
-        if "configMap" in volume:
-            yield "configMap", volume["configMap"].get("name", "")
-        if "secret" in volume:
-            yield "secret", volume["secret"].get("secretName", "")
-        for source in volume.get("projected", {}).get("sources", []):
-            yield from _named(source, "", "name")
+def _without_empty(value: Any) -> Any:
+    """A copy without the lists and objects that hold nothing, which mean the same as none (Go's omitempty)."""
+    if isinstance(value, Mapping):
+        items = {key: _without_empty(item) for key, item in value.items()}
+        return {key: item for key, item in items.items() if item not in ([], {})}
+    return [_without_empty(item) for item in value] if isinstance(value, list) else value
 
 
-def _named(source: Mapping[str, Any], suffix: str, key: str) -> Iterator[tuple[str, str]]:
-    for kind in ("configMap", "secret"):
-        if kind + suffix in source:
-            yield kind, source[kind + suffix].get(key, "")
+def _contents(daemonset: DaemonSet, manifests: Manifests) -> dict[str, dict[str, str]]:
+    """The hashes of all values that the template takes from ConfigMaps and Secrets, by object and key."""
+    stores = {"ConfigMap": manifests.config_maps, "Secret": manifests.secrets}
+    taken: dict[str, dict[str, str]] = {}
+    for reference in references(daemonset.pod_spec):
+        contents = stores[reference.kind].get((daemonset.namespace, reference.name), {})
+        keys = [key for key, _path in reference.keys] or list(contents)
+        values = {key: hashlib.sha256(contents[key]).hexdigest() for key in keys if key in contents}
+        taken.setdefault(f"{reference.kind}/{reference.name}", {}).update(values)
+    return taken
