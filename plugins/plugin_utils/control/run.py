@@ -46,7 +46,7 @@ def begin(plan: Plan) -> None:
 
 
 def end() -> None:
-    """The plan is carried out and reported: nothing of it is left for later plays."""
+    """Forget the plan and all that came of it."""
     for name in ("plan.json", "problems", "verdict.json"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_path(name))
