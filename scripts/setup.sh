@@ -52,6 +52,11 @@ find_python() {
     return 1
 }
 
+# A connection that fails ends in "no matching distribution": the connection is the news.
+pip_complaint() {
+    grep --only-matching 'connection broken by .*' "$1" | tail -1 | grep . || grep '^ERROR' "$1" | tail -1
+}
+
 # make_venv FOLDER PYTHON REQUIREMENTS...
 make_venv() {
     local venv=$1 python=$2 log
@@ -68,7 +73,7 @@ make_venv() {
     mkdir -p .cache
     log=.cache/pip.log
     "$venv/bin/python" -m pip install --disable-pip-version-check --quiet "${@/#/--requirement=requirements/}" > "$log" 2>&1 ||
-        fail "pip could not install the packages: $(grep '^ERROR' "$log" | tail -1); all of it is in $log"
+        fail "pip could not install the packages: $(pip_complaint "$log"); all of it is in $log"
     echo "$stamp" > "$venv/ready"
 }
 

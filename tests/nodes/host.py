@@ -109,8 +109,9 @@ def _client() -> docker.DockerClient | None:
 
 def _engine_listens() -> bool:
     """True if an engine holds the socket, whether or not this user may talk to it."""
-    probe = ["docker", "-H", f"unix://{ENGINE_SOCKET}", "version"]
-    return ENGINE_SOCKET.exists() and run_privileged(probe).returncode == 0
+    # Not the command `docker`: in newer releases it is a package of its own, which nothing here needs.
+    knock = f"import socket; socket.socket(socket.AF_UNIX).connect('{ENGINE_SOCKET}')"
+    return run_privileged([sys.executable, "-c", knock]).returncode == 0
 
 
 def _start_engine(dockerd: str) -> None:
