@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import stat
-from typing import Mapping, NamedTuple
+from typing import Iterable, Mapping, NamedTuple
 
 
 class File(NamedTuple):
@@ -56,19 +56,19 @@ def _create(path: str, file: File) -> None:
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:
     """Make a new folder with these files, all of it on disk when this returns; ``directories`` gives modes other than 0755."""
-    for directory in sorted({"."} | _parents(files) | set(directories)):
+    for directory in sorted({"."} | _parents([*files, *directories]) | set(directories)):
         path = os.path.normpath(os.path.join(root, directory))
         os.mkdir(path)
         os.chmod(path, directories.get(directory, 0o755))
     for name in sorted(files):
         _create(os.path.join(root, name), files[name])
-    for directory in _parents(files) | set(directories) | {"."}:
+    for directory in _parents([*files, *directories]) | set(directories) | {"."}:
         sync_directory(os.path.join(root, directory))
 
 
-def _parents(files: Mapping[str, File]) -> set[str]:
+def _parents(names: Iterable[str]) -> set[str]:
     parents = set()
-    for name in files:
+    for name in names:
         parent = os.path.dirname(name)
         while parent:
             parents.add(parent)
@@ -85,7 +85,7 @@ def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, in
         for name in folders + names:
             path = os.path.join(folder, name)
             found[os.path.relpath(path, root)] = os.lstat(path)
-    wanted_directories = _parents(files) | set(directories)
+    wanted_directories = _parents([*files, *directories]) | set(directories)
     if set(found) != set(files) | wanted_directories:
         return False
     for name in wanted_directories:

@@ -4,11 +4,12 @@
 """What systemd starts beside a daemon between two applies: probes, the restart back-off, hooks over HTTP.
 
 A copy of this one file lies in every revision's folder, with ``keeper.json`` beside it, and is run by units as
-``python3 -I keeper.py VERB [UNIT]``; nothing of it stays in memory. The instance module imports it to wait for readiness with the
-very same probes. Rules: Kubernetes' kubelet, prober and pkg/probe (kubernetes-daemonset: probes and lifecycle).
+``python3 -I keeper.py VERB [UNIT]``; nothing of it stays in memory. The instance module imports it to wait for
+readiness with the very same probes. Rules: Kubernetes' kubelet, prober and pkg/probe.
 
-``keeper.json`` is ``{"units": {UNIT: {"probes": {"startup"|"liveness"|"readiness": PROBE}, "postStart": HOOK, "preStop": HOOK,
-"environment": FILE, "workingDirectory": PATH}}}``, PROBE and HOOK being Kubernetes' own objects after defaulting, named ports resolved.
+``keeper.json`` is ``{"units": {UNIT: {"probes": {"startup"|"liveness"|"readiness": PROBE}, "postStart": HOOK,
+"preStop": HOOK, "workingDirectory": PATH}}}``, PROBE and HOOK being Kubernetes' own objects after defaulting, named
+ports resolved.
 """
 
 from __future__ import annotations
@@ -18,23 +19,37 @@ import fcntl
 import http.client
 import json
 import os
+import select
+import shutil
+import signal
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
-from typing import Any, Mapping, Tuple
+from typing import Any, Callable, Mapping, Tuple
 
 RUN = "/run/everynode"
-BODY_LIMIT = 10 * 1024  # bytes of an HTTP answer that a probe reads
+OUTPUT_LIMIT = 10 * 1024  # bytes of an answer, or of a command's output, that a probe looks at
+REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECT_LIMIT = 10
+URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"  # what a request line may hold as it is
 BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_RESET = 10.0, 300.0, 600.0  # seconds
 
+# HTTP/2 (RFC 9113)
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
+FRAME_LIMIT = 16384
+HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}  # grpc.health.v1
+
 Outcome = Tuple[bool, str]  # succeeded?, why not
+FAILURES = (OSError, http.client.HTTPException, ValueError, subprocess.SubprocessError)
 
 
-# ---------------------------------------------------------------------------------------------------------------- one probe
+# ---------------------------------------------------------------------------------------------------------- one probe
 
 
 def run_probe(probe: Mapping[str, Any], target: Mapping[str, Any], pid: int) -> Outcome:
@@ -43,13 +58,38 @@ def run_probe(probe: Mapping[str, Any], target: Mapping[str, Any], pid: int) -> 
     try:
         if "exec" in probe:
             return _exec(probe["exec"]["command"], target, pid, timeout)
-        if "httpGet" in probe:
-            return _http_get(probe["httpGet"], timeout)
-        if "tcpSocket" in probe:
-            return _tcp_socket(probe["tcpSocket"], timeout)
-        return _grpc(probe["grpc"], timeout)
-    except (OSError, http.client.HTTPException, ValueError, subprocess.SubprocessError) as error:
+        return _within(timeout, lambda: _ask(probe, timeout))
+    except FAILURES as error:
         return False, _reason(error, timeout)
+
+
+def _ask(probe: Mapping[str, Any], timeout: float) -> Outcome:
+    if "httpGet" in probe:
+        return _http_get(probe["httpGet"], timeout)
+    if "tcpSocket" in probe:
+        return _tcp_socket(probe["tcpSocket"], timeout)
+    return _grpc(probe["grpc"], timeout)
+
+
+def _within(timeout: float, ask: Callable[[], Outcome]) -> Outcome:
+    """The outcome, or socket.timeout: a socket's own timeout begins anew with every byte, and there is none for DNS."""
+    outcomes: list[Outcome] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            outcomes.append(ask())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if errors:
+        raise errors[0]
+    if not outcomes:
+        raise socket.timeout()
+    return outcomes[0]
 
 
 def _reason(error: BaseException, timeout: float) -> str:
@@ -58,14 +98,13 @@ def _reason(error: BaseException, timeout: float) -> str:
     return str(error) or type(error).__name__
 
 
+# --------------------------------------------------------------------------------------------------------------- exec
+
+
 def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: float) -> Outcome:
-    """In the daemon's own mount namespace, as its user, with its environment: as the kubelet runs it in the container."""
-    ids = _identity(pid)
-    enter = ["nsenter", "--target", str(pid), "--mount", "--wd=" + (target.get("workingDirectory") or "/")]
-    if ids["Uid"] != "0" or ids["Gid"] != "0":
-        enter += ["--setgid", ids["Gid"], "--setuid", ids["Uid"]]
+    """In the daemon's own mount namespace, as its user, with its environment: as the kubelet does in the container."""
     process = subprocess.Popen(
-        enter + ["--"] + list(command),
+        _entering(pid, target.get("workingDirectory") or "/") + list(command),
         env=_environment(pid),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -73,65 +112,138 @@ def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: floa
         start_new_session=True,
     )
     try:
-        output = process.communicate(timeout=timeout)[0]
+        output = _output(process, time.monotonic() + timeout)
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.communicate()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         raise
+    finally:
+        process.stdout.close()  # type: ignore[union-attr]
     if process.returncode == 0:
         return True, ""
     last = output.decode("utf-8", "replace").strip().split("\n")[-1]
-    return False, "%s exited with %d%s" % (command[0], process.returncode, ": " + last if last else "")
+    return False, "{} exited with {}{}".format(command[0], process.returncode, ": " + last if last else "")
 
 
-def _identity(pid: int) -> dict[str, str]:
-    with open("/proc/%d/status" % pid, encoding="ascii", errors="replace") as status:
-        pairs = (line.partition(":") for line in status)
-        return {key: value.split()[1] for key, _colon, value in pairs if key in ("Uid", "Gid")}
+def _entering(pid: int, directory: str) -> list[str]:
+    """The command that runs another one beside a process, found by our own PATH and not by the daemon's."""
+    status = _status(pid)
+    # Opened before the namespace is entered, so it is named as the daemon sees it.
+    enter = [_program("nsenter"), f"--target={pid}", "--mount", f"--wd=/proc/{pid}/root{directory}", "--"]
+    uid, gid, groups = status["Uid"][1], status["Gid"][1], status["Groups"]
+    if (uid, gid, groups) == ("0", "0", []):
+        return enter
+    supplementary = "--groups=" + ",".join(groups) if groups else "--clear-groups"
+    return [*enter, _program("setpriv"), "--reuid=" + uid, "--regid=" + gid, supplementary, "--"]
+
+
+def _program(name: str) -> str:
+    return shutil.which(name) or "/usr/bin/" + name
+
+
+def _status(pid: int) -> dict[str, list[str]]:
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        return {key: value.split() for key, _colon, value in (line.partition(":") for line in status)}
 
 
 def _environment(pid: int) -> dict[str, str]:
-    with open("/proc/%d/environ" % pid, "rb") as environ:
+    with open(f"/proc/{pid}/environ", "rb") as environ:
         entries = (entry.partition(b"=") for entry in environ.read().split(b"\0"))
         return {os.fsdecode(key): os.fsdecode(value) for key, equals, value in entries if equals and key}
 
 
-def _http_get(action: Mapping[str, Any], timeout: float) -> Outcome:
-    """200 to 399 succeeds; certificates are not checked; a redirect to another host counts as success (pkg/probe/http)."""
-    secure = str(action.get("scheme", "HTTP")).upper() == "HTTPS"
-    address = action.get("host") or "127.0.0.1"
-    headers = {"User-Agent": "kube-probe/everynode", "Accept": "*/*", "Connection": "close"}
-    for header in action.get("httpHeaders", []):
-        headers = {key: value for key, value in headers.items() if key.lower() != header["name"].lower()}
-        headers[header["name"]] = header.get("value", "")
-    path, deadline = action.get("path") or "/", time.monotonic() + timeout
-    for _redirect in range(10):
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """The beginning of what a command prints until it closes its output; the rest is read and forgotten."""
+    output, stream = b"", process.stdout.fileno()  # type: ignore[union-attr]
+    while True:
         left = deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout()
-        connection = _http_connection(secure, address, int(action["port"]), left)
-        try:
-            connection.request("GET", path if path.startswith("/") else "/" + path, headers=headers)
-            answer = connection.getresponse()
-            answer.read(BODY_LIMIT)
-        finally:
-            connection.close()
-        location = urllib.parse.urlsplit(answer.getheader("Location") or "")
-        if answer.status not in (301, 302, 303, 307, 308) or not location.path:
-            return 200 <= answer.status < 400, "HTTP %d %s on %s" % (answer.status, answer.reason, path)
-        if location.hostname and location.hostname != address:
-            return True, ""
-        path = location.path + ("?" + location.query if location.query else "")
-    return False, "more than 10 redirects"
+        if left <= 0 or not select.select([stream], [], [], left)[0]:
+            raise subprocess.TimeoutExpired(process.args, 0)
+        chunk = os.read(stream, 65536)
+        if not chunk:
+            return output
+        output += chunk[: OUTPUT_LIMIT - len(output)]
 
 
-def _http_connection(secure: bool, address: str, port: int, timeout: float) -> http.client.HTTPConnection:
-    if not secure:
-        return http.client.HTTPConnection(address, port, timeout=timeout)
+# ------------------------------------------------------------------------------------------------------- HTTP and TCP
+
+
+def _http_get(action: Mapping[str, Any], timeout: float) -> Outcome:
+    """200 to 399 succeeds."""
+    answer, url = _http_answer(action, timeout)
+    if 200 <= answer.status < 400:
+        return True, ""
+    return False, f"HTTP {answer.status} {answer.reason} on {urllib.parse.urlsplit(url).path}"
+
+
+def _http_answer(action: Mapping[str, Any], timeout: float | None) -> tuple[http.client.HTTPResponse, str]:
+    """The last answer and its URL: redirects on the same host are followed, one to another host is an answer.
+
+    Certificates are not checked (pkg/probe/http: NewWithTLSConfig, RedirectChecker).
+    """
+    host, path = action.get("host") or "127.0.0.1", action.get("path") or "/"
+    url = "{}://{}:{}{}{}".format(
+        str(action.get("scheme") or "HTTP").lower(),
+        f"[{host}]" if ":" in host else host,
+        action["port"],
+        "" if path.startswith("/") else "/",
+        path,
+    )
+    headers = _headers(action.get("httpHeaders", []))
+    for _request in range(REDIRECT_LIMIT):
+        answer = _request_once(url, headers, timeout)
+        location = answer.getheader("Location")
+        if answer.status not in REDIRECTS or not location:
+            return answer, url
+        target = urllib.parse.urljoin(url, location)
+        if urllib.parse.urlsplit(target).hostname != urllib.parse.urlsplit(url).hostname:
+            return answer, url
+        if urllib.parse.urlsplit(location).netloc:  # as Go's client: the header was meant for the first URL
+            headers = [(name, value) for name, value in headers if name.lower() != "host"]
+        url = target
+    raise OSError(f"stopped after {REDIRECT_LIMIT} redirects")
+
+
+def _headers(given: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """What the kubelet sends: its own headers unless they are given, and no Accept if that is given empty."""
+    names = {header["name"].lower() for header in given}
+    own = [("User-Agent", "kube-probe/everynode"), ("Accept", "*/*"), ("Connection", "close")]
+    headers = [(name, value) for name, value in own if name.lower() not in names]
+    headers += [(header["name"], header.get("value", "")) for header in given]
+    return [(name, value) for name, value in headers if value or name.lower() not in ("accept", "host")]
+
+
+def _request_once(url: str, headers: list[tuple[str, str]], timeout: float | None) -> http.client.HTTPResponse:
+    parts = urllib.parse.urlsplit(url)
+    connection = _connection(parts, timeout)
+    try:
+        selector = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        connection.putrequest(
+            "GET", urllib.parse.quote(selector, safe=URL_CHARACTERS), skip_host=True, skip_accept_encoding=True
+        )
+        if not any(name.lower() == "host" for name, _value in headers):
+            connection.putheader("Host", parts.netloc)
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.read(OUTPUT_LIMIT)
+        return answer
+    finally:
+        connection.close()
+
+
+def _connection(url: urllib.parse.SplitResult, timeout: float | None) -> http.client.HTTPConnection:
+    host = url.hostname or ""
+    if url.scheme == "http":
+        return http.client.HTTPConnection(host, url.port, timeout=timeout)
+    if url.scheme != "https":
+        raise ValueError(f"redirected to {url.scheme}://, which is neither http nor https")
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(address, port, timeout=timeout, context=context)
+    return http.client.HTTPSConnection(host, url.port, timeout=timeout, context=context)
 
 
 def _tcp_socket(action: Mapping[str, Any], timeout: float) -> Outcome:
@@ -139,36 +251,42 @@ def _tcp_socket(action: Mapping[str, Any], timeout: float) -> Outcome:
     return True, ""
 
 
+# --------------------------------------------------------------------------------------------------------------- gRPC
+
+
 def _grpc(action: Mapping[str, Any], timeout: float) -> Outcome:
-    """grpc.health.v1.Health/Check over plaintext HTTP/2, just as much of it as one unary call needs (RFC 9113, RFC 7541)."""
+    """grpc.health.v1.Health/Check over plaintext HTTP/2, just as much of it as one unary call needs."""
     service = (action.get("service") or "").encode()
     message = (b"\x0a" + _varint(len(service)) + service) if service else b""
     with socket.create_connection(("127.0.0.1", int(action["port"])), timeout) as connection:
-        deadline = time.monotonic() + timeout
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b""))
-        connection.sendall(_frame(1, 4, 1, _grpc_headers()))
-        connection.sendall(_frame(0, 1, 1, b"\0" + struct.pack(">I", len(message)) + message))
-        body = b""
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise socket.timeout()
-            connection.settimeout(left)
-            length, kind, flags, stream = _frame_head(_receive(connection, 9))
-            payload = _receive(connection, length)
-            if kind == 4 and not flags & 1:
-                connection.sendall(_frame(4, 1, 0, b""))
-            elif kind == 6 and not flags & 1:
-                connection.sendall(_frame(6, 1, 0, payload))
-            elif kind in (3, 7):
-                return False, "the server closed the call"
-            elif kind == 0 and stream == 1:
-                body += payload
-            if stream == 1 and kind in (0, 1) and flags & 1:
-                break
-    if body[5:7] == b"\x08\x01":
-        return True, ""
-    return False, "the service %r is not SERVING" % (action.get("service") or "")
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
+        connection.sendall(_frame(HEADERS, END_HEADERS, 1, _grpc_headers()))
+        connection.sendall(_frame(DATA, END_STREAM, 1, b"\0" + struct.pack(">I", len(message)) + message))
+        body = _grpc_body(connection)
+    if not body:
+        detail = "it knows no such service, or has no grpc.health.v1.Health"
+        return False, f"the server does not tell the health of {service.decode()!r}: {detail}"
+    # Five bytes before the message: compressed?, length. Its one field is the status, which is absent if it is 0.
+    status = body[6] if body[5:6] == b"\x08" else 0
+    return status == 1, "" if status == 1 else f"the service {service.decode()!r} is {HEALTH.get(status, status)}"
+
+
+def _grpc_body(connection: socket.socket) -> bytes:
+    """The data of the first stream, up to its end; empty if the call failed (its status is in headers we do not read)."""
+    body = b""
+    while True:
+        length, kind, flags, stream = _frame_head(_receive(connection, 9))
+        if length > FRAME_LIMIT:
+            raise OSError("the server does not speak HTTP/2")
+        payload = _receive(connection, length)
+        if kind in (SETTINGS, PING) and not flags & ACK:
+            connection.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
+        elif kind == GOAWAY or (kind == RST_STREAM and stream == 1):
+            raise OSError("the server closed the call")
+        elif kind == DATA and stream == 1:
+            body += payload[1 : length - payload[0]] if flags & PADDED else payload
+        if stream == 1 and kind in (DATA, HEADERS) and flags & END_STREAM:
+            return body
 
 
 def _varint(number: int) -> bytes:
@@ -198,7 +316,7 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 
 def _grpc_headers() -> bytes:
-    """Header block of literal fields without indexing, so that no dynamic table is needed."""
+    """Header block of literal fields without indexing (RFC 7541), so that no dynamic table is needed."""
     fields = (
         (":method", "POST"),
         (":scheme", "http"),
@@ -210,11 +328,11 @@ def _grpc_headers() -> bytes:
     return b"".join(b"\0" + bytes([len(k)]) + k.encode() + bytes([len(v)]) + v.encode() for k, v in fields)
 
 
-# -------------------------------------------------------------------------------------------------------- a unit's state
+# ------------------------------------------------------------------------------------------------------ a unit's state
 
 
 def unit_state(unit: str) -> dict[str, str]:
-    names = "ActiveState,SubState,InvocationID,MainPID,ActiveEnterTimestampMonotonic,NRestarts,Result,ExecMainStatus"
+    names = "ActiveState,InvocationID,MainPID,ExecMainStartTimestampMonotonic,NRestarts"
     output = subprocess.run(
         ["systemctl", "show", "--property=" + names, "--", unit], stdout=subprocess.PIPE, check=True
     ).stdout.decode("utf-8", "replace")
@@ -233,8 +351,8 @@ class Target:
     def tick(self, eager: bool = False) -> dict[str, Any]:
         """Run the probes that are due, act on liveness, save and return the state.
 
-        ``eager`` runs the readiness probe of an unready unit whether it is due or not, as the kubelet may, so that a rollout
-        does not wait for a whole period.
+        ``eager`` runs the readiness probe of an unready unit whether it is due or not, as the kubelet may, so that a
+        rollout does not wait for a whole period.
         """
         os.makedirs(RUN, mode=0o755, exist_ok=True)
         with open(os.path.join(RUN, self.unit + ".lock"), "a", encoding="ascii") as lock:
@@ -245,7 +363,7 @@ class Target:
                 restart = self._probe(state, unit, eager)
             else:
                 restart = False
-                state.update(ready=False, message="its process is not running")
+                state.update(ready=False, ready_since=None, message="its process is not running")
             self._save(state)
         if restart:
             self._restart(state)
@@ -258,10 +376,10 @@ class Target:
         except (OSError, ValueError):
             state = {}
         if state.get("invocation") != unit.get("InvocationID"):
-            started = int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
             state = {
                 "invocation": unit.get("InvocationID"),
-                "started": started,
+                # The process's start: initialDelaySeconds does not wait for the startup probe once more.
+                "started": int(unit.get("ExecMainStartTimestampMonotonic") or 0) / 1e6,
                 "ready": False,
                 "ready_since": None,
                 "message": "its readiness probe has not succeeded yet",
@@ -297,11 +415,8 @@ class Target:
         if now < state["started"] + float(probe.get("initialDelaySeconds") or 0):
             return None
         # Timers fire a little late or early: half a second of slack keeps every period a period.
-        if (
-            not eager
-            and counted["last"] is not None
-            and now < counted["last"] + float(probe.get("periodSeconds") or 10) - 0.5
-        ):
+        due = (counted["last"] or 0.0) + float(probe.get("periodSeconds") or 10) - 0.5
+        if counted["last"] is not None and now < due and not eager:
             return None
         succeeded, counted["why"] = run_probe(probe, self.entry, pid)
         counted["last"] = now
@@ -332,23 +447,24 @@ class Target:
                 return True
             failures += 1
             if failures >= int(probe.get("failureThreshold") or 3):
-                print("<4>%s: startup probe failed %d times: %s" % (self.unit, failures, why), file=sys.stderr)
+                print(f"<4>{self.unit}: startup probe failed {failures} times: {why}", file=sys.stderr)
                 return False
             time.sleep(max(0.0, float(probe.get("periodSeconds") or 10) - (time.monotonic() - began)))
 
 
-# ----------------------------------------------------------------------------------------------------- restart back-off
+# --------------------------------------------------------------------------------------------------- restart back-off
 
 
 def backoff_delay(quick_restarts: int) -> float:
-    """Seconds to wait before the n-th restart in a row: 0, 10, 20, 40 … 300, as the kubelet does (client-go flowcontrol.Backoff)."""
+    """Seconds to wait before the n-th restart in a row: 0, 10, 20, 40 … 300 (kubelet; client-go flowcontrol.Backoff)."""
     return 0.0 if quick_restarts <= 1 else min(BACKOFF_FIRST * 2 ** min(quick_restarts - 2, 10), BACKOFF_LIMIT)
 
 
 def back_off(unit: str) -> None:
     """Before each start of a unit: wait the longer, the oftener it died young; ten minutes of running forgive everything.
 
-    A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves a note.
+    A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves
+    a note.
     """
     path, now = os.path.join(RUN, unit + ".backoff"), time.clock_gettime(time.CLOCK_MONOTONIC)
     by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or os.path.exists(_killed(unit))
@@ -362,10 +478,10 @@ def back_off(unit: str) -> None:
     delay = backoff_delay(restarts)
     os.makedirs(RUN, mode=0o755, exist_ok=True)
     with open(path + ".new", "w", encoding="ascii") as file:
-        file.write("%d %.1f\n" % (restarts, now + delay))
+        file.write(f"{restarts} {now + delay:.1f}\n")
     os.rename(path + ".new", path)
     if delay:
-        print("<5>%s: restart %d in a row, waiting %g s" % (unit, restarts, delay), file=sys.stderr, flush=True)
+        print(f"<5>{unit}: restart {restarts} in a row, waiting {delay:g} s", file=sys.stderr, flush=True)
         time.sleep(delay)
 
 
@@ -378,7 +494,7 @@ def forget(path: str) -> None:
         os.unlink(path)
 
 
-# ------------------------------------------------------------------------------------------------------------- the verbs
+# ---------------------------------------------------------------------------------------------------------- the verbs
 
 
 def targets(configuration: Mapping[str, Any]) -> list[Target]:
@@ -400,10 +516,17 @@ def main(arguments: list[str]) -> int:
     entry = configuration["units"][unit]
     if verb == "wait-started":
         return 0 if Target(unit, entry).wait_started() else 1
-    succeeded, why = _http_get(entry[verb]["httpGet"], 30.0)  # postStart, preStop
-    if not succeeded:
-        print(f"<4>{unit}: {verb} hook failed: {why}", file=sys.stderr)
-    return 0 if succeeded else 1
+    return call_hook(unit, verb, entry[verb]["httpGet"])
+
+
+def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
+    """A postStart or preStop hook: any answer will do, and systemd limits the time (kubelet: runHTTPHandler)."""
+    try:
+        _http_answer(action, None)
+    except FAILURES as error:
+        print(f"<4>{unit}: {name} hook failed: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -52,7 +52,10 @@ def assert_one_each(nodes: list[Node], inventory: Path, manifest: str) -> None:
     """One process on every node, of a unit that is active and enabled; and a further apply finds nothing to do."""
     for node in nodes:
         assert processes(node) == 1, node.run("ps ax").stdout
-        assert node.run(f"systemctl is-active {UNIT}; systemctl is-enabled {UNIT}").stdout.split() == ["active", "enabled"]
+        assert node.run(f"systemctl is-active {UNIT}; systemctl is-enabled {UNIT}").stdout.split() == [
+            "active",
+            "enabled",
+        ]
     again = play("apply", inventory, daemonset_manifests=manifest)
     assert again.code == 0, again.output
     assert again.changed == 0, again.output
@@ -71,7 +74,7 @@ def test_created_then_left_alone(nodes: list[Node], inventory: Callable[..., Pat
 
 def test_check_mode_tells_and_does_nothing(nodes: list[Node], inventory: Callable[..., Path], manifest: str) -> None:
     foretold = apply(inventory(), manifest, "--check", "--diff")
-    assert f"+ExecStart=\"/usr/bin/sleep\" \"{SECONDS}\"" in foretold.output
+    assert f'+ExecStart="/usr/bin/sleep" "{SECONDS}"' in foretold.output
     assert [processes(node) for node in nodes] == [0] * len(nodes)
     assert nodes[0].run("ls -d /var/lib/everynode /run/everynode", check=False).stdout == ""
     done = apply(inventory(), manifest)
@@ -198,7 +201,9 @@ def test_an_unreachable_node_is_reported_and_stops_nobody(
 def test_a_node_that_loses_its_label_loses_its_instance(
     nodes: list[Node], inventory: Callable[..., Path], tmp_path: Path
 ) -> None:
-    manifest = write(tmp_path / "beacon.yaml", daemonset(NAME, {"nodeSelector": {"beacon": "yes"}}, args=[str(SECONDS)]))
+    manifest = write(
+        tmp_path / "beacon.yaml", daemonset(NAME, {"nodeSelector": {"beacon": "yes"}}, args=[str(SECONDS)])
+    )
     labelled = {node.name: {"node_labels": {"beacon": "yes"}} for node in nodes}
     assert apply(inventory(host_vars=labelled), manifest).status["numberReady"] == len(nodes)
     del labelled[nodes[1].name]

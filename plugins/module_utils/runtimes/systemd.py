@@ -101,11 +101,11 @@ class Systemd:
         directories = {"environment": 0o700}
         for volume in self.definition["volumes"]:
             if volume["kind"] == "files":
-                directories["volumes"] = (
-                    0o700  # nobody but root gets past it; the daemon sees its volumes through its own mounts
-                )
+                # Nobody but root gets past it; the daemon sees its volumes through its own mounts.
+                directories["volumes"] = 0o700
                 directories["volumes/" + volume["name"]] = 0o755
                 content.update(self._volume_files(volume))
+        self._add_mount_points(content, directories)
         return Rendered(content, directories, units)
 
     def unit(self, container: Mapping[str, Any]) -> str:
@@ -255,6 +255,31 @@ class Systemd:
             result[name] = files.File(content, mode, volume["group"] or 0, secret)
         return result
 
+    def _add_mount_points(self, content: dict[str, files.File], directories: dict[str, int]) -> None:
+        """systemd would make what is mounted into a volume of files there, and the revision would look damaged."""
+        for container in self.definition["containers"]:
+            for mount in container["mounts"]:
+                around = _mount_around(mount, container["mounts"])
+                if around is None or self.volumes[around["volume"]]["kind"] != "files":
+                    continue
+                below = os.path.relpath(mount["target"], around["target"])
+                name = os.path.normpath(os.path.join("volumes", around["volume"], around["subPath"], below))
+                if name in content or any(other.startswith(name + "/") for other in content):
+                    continue
+                if self._is_file(mount):
+                    content[name] = files.File(b"", 0o644)
+                else:
+                    directories[name] = 0o755
+
+    def _is_file(self, mount: Mapping[str, Any]) -> bool:
+        volume = self.volumes[mount["volume"]]
+        if volume["kind"] == "files":
+            return os.path.normpath(mount["subPath"]) in [file["path"] for file in volume["files"]]
+        source, _read_only = self._mount_source(mount)
+        if os.path.exists(source):
+            return not os.path.isdir(source)
+        return volume["kind"] == "hostPath" and volume["type"] == "FileOrCreate" and not mount["subPath"]
+
     def _read_by_others(self, volume: str) -> bool:
         return any(
             container["security"]["user"] or container["security"]["group"]
@@ -340,7 +365,8 @@ class Systemd:
                     and volume.get("medium") != "Memory"
                 ):
                     os.makedirs(source, mode=0o755)
-                made += _make_mount_point(mount["target"], os.path.isdir(source) or not os.path.exists(source))
+                if _mount_around(mount, container["mounts"]) is None:
+                    made += _make_mount_point(mount["target"], self._is_file(mount))
         return made
 
     def empty_volumes(self) -> None:
@@ -575,7 +601,13 @@ def _identity_problems(container: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _make_mount_point(target: str, directory: bool) -> list[str]:
+def _mount_around(mount: Mapping[str, Any], mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The innermost other mount that this one lies in."""
+    around = [other for other in mounts if mount["target"].startswith(other["target"].rstrip("/") + "/")]
+    return max(around, key=lambda other: len(other["target"]), default=None)
+
+
+def _make_mount_point(target: str, is_file: bool) -> list[str]:
     """systemd would make a missing mount point too, and leave it for ever; ours are known and go with the instance."""
     made = []
     missing = target
@@ -583,10 +615,10 @@ def _make_mount_point(target: str, directory: bool) -> list[str]:
         made.append(missing)
         missing = os.path.dirname(missing)
     for path in reversed(made):
-        if directory or path != target:
-            os.mkdir(path, 0o755)
-        else:
+        if is_file and path == target:
             files.write(path, files.File(b"", 0o644))
+        else:
+            os.mkdir(path, 0o755)
     return list(reversed(made))
 
 
