@@ -36,7 +36,7 @@ RUN = "/run/everynode"
 OUTPUT_LIMIT = 10 * 1024  # bytes of an answer, or of a command's output, that a probe looks at
 REDIRECTS = (301, 302, 303, 307, 308)
 REDIRECT_LIMIT = 10
-URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"  # what a request line may hold as it is
+URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"  # what a request line may hold as it is
 BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_RESET = 10.0, 300.0, 600.0  # seconds
 
 # HTTP/2 (RFC 9113)
@@ -111,9 +111,10 @@ def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: floa
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    deadline = time.monotonic() + timeout
     try:
-        output = _output(process, time.monotonic() + timeout)
-        process.wait(timeout)
+        output = _output(process, deadline)
+        process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -228,7 +229,9 @@ def _request_once(url: str, headers: list[tuple[str, str]], timeout: float | Non
             connection.putheader(name, value)
         connection.endheaders()
         answer = connection.getresponse()
-        answer.read(OUTPUT_LIMIT)
+        body = answer.read(OUTPUT_LIMIT)
+        if answer.length and len(body) < OUTPUT_LIMIT:
+            raise http.client.IncompleteRead(body, answer.length)
         return answer
     finally:
         connection.close()
@@ -272,7 +275,7 @@ def _grpc(action: Mapping[str, Any], timeout: float) -> Outcome:
 
 
 def _grpc_body(connection: socket.socket) -> bytes:
-    """The data of the first stream, up to its end; empty if the call failed (its status is in headers we do not read)."""
+    """The data of the first stream, up to its end; empty if the call failed, which only headers would explain."""
     body = b""
     while True:
         length, kind, flags, stream = _frame_head(_receive(connection, 9))
@@ -456,12 +459,12 @@ class Target:
 
 
 def backoff_delay(quick_restarts: int) -> float:
-    """Seconds to wait before the n-th restart in a row: 0, 10, 20, 40 … 300 (kubelet; client-go flowcontrol.Backoff)."""
+    """Seconds to wait before the n-th restart in a row: 0, 10, 20, 40 … 300, as the kubelet (flowcontrol.Backoff)."""
     return 0.0 if quick_restarts <= 1 else min(BACKOFF_FIRST * 2 ** min(quick_restarts - 2, 10), BACKOFF_LIMIT)
 
 
 def back_off(unit: str) -> None:
-    """Before each start of a unit: wait the longer, the oftener it died young; ten minutes of running forgive everything.
+    """Before each start of a unit: wait the longer, the oftener it died young; ten minutes of running forgive all.
 
     A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves
     a note.

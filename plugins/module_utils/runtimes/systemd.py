@@ -220,7 +220,9 @@ class Systemd:
                 if volume["sizeLimit"]:
                     path = os.path.join(RUN, self.base, name)
                     size = volume["sizeLimit"]
-                    lines.append(f"ExecStartPre=+/bin/sh -c {_quote(MOUNT_TMPFS)} sh {_quote(path)} {size}")
+                    # Even a command with «+» is given the unit's mount namespace, where the mount would end with it.
+                    host = "+nsenter --target 1 --mount --"
+                    lines.append(f"ExecStartPre={host} /bin/sh -c {_quote(MOUNT_TMPFS)} sh {_quote(path)} {size}")
         return lines + _security(container["security"])
 
     def _mount_source(self, mount: Mapping[str, Any]) -> tuple[str, bool]:
