@@ -61,7 +61,7 @@ echo "os_id=$ID"
 echo "os_version=$VERSION_ID"
 echo "boot_id=$boot_id"
 echo "uptime=$uptime"
-echo "now=$(date +%s)"
+echo "now=$(date +%s.%N)"
 echo "cpus=$(getconf _NPROCESSORS_ONLN)"
 echo "memory_kib=$memory"
 echo "package_manager=$package_manager"
@@ -181,7 +181,7 @@ def parse(text: str) -> Observation:
         raise ValueError("the observation ended early: {}".format("; ".join(lines[-3:])))
     header, sections = _split(lines[1:])
     values = _pairs(header)
-    uptime, now = float(values["uptime"]), float(values["now"])
+    uptime, now = float(values["uptime"]), float(values["now"].rstrip(".N"))
     units: dict[str, Unit] = {}
     marks: dict[str, str] = {}
     states: dict[str, dict[str, Any]] = {}
