@@ -84,6 +84,10 @@ molecule: venv ## The Molecule scenario: create, converge, idempotence, verify, 
 bench: venv ## Measure an apply against a ping and a hand-written role, on 20 nodes
 	@$(PYTHON) -m tests.benchmarks
 
+.PHONY: docs
+docs: venv ## Write docs/fields.md from the table in the code
+	@$(PYTHON) -m scripts.document_fields
+
 .PHONY: build
 build: venv ## Build the Galaxy archive
 	ansible-galaxy collection build --force

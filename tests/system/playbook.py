@@ -7,10 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +16,9 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 240  # no run of these tests may take longer, whatever goes wrong
+from tests.nodes import ansible
 
-ENVIRONMENT = {
-    **os.environ,
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections"),
-    "ANSIBLE_PIPELINING": "1",
-    "ANSIBLE_NOCOLOR": "1",
-    "ANSIBLE_FORKS": "20",
-}
+SECONDS = 240  # no run of these tests may take longer, whatever goes wrong
 
 
 @dataclass(frozen=True)
@@ -60,14 +50,10 @@ class Run:
         return next(node for node in self.items[0]["nodes"] if node["name"] == name)
 
 
-def command(verb: str, inventory: Path, *arguments: str, **variables: Any) -> list[str]:
-    return [
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        verb if verb.endswith(".yml") else f"everynode.daemonset.{verb}",
-        f"--inventory={inventory}",
-        f"--extra-vars={json.dumps(variables)}",
-        *arguments,
-    ]
+def arguments_for(verb: str, *arguments: str, **variables: Any) -> list[str]:
+    """What to give ansible-playbook for a playbook of the collection, or for a file."""
+    playbook = verb if verb.endswith(".yml") else f"everynode.daemonset.{verb}"
+    return [playbook, f"--extra-vars={json.dumps(variables)}", *arguments]
 
 
 def play(verb: str, inventory: Path, *arguments: str, **variables: Any) -> Run:
@@ -76,18 +62,10 @@ def play(verb: str, inventory: Path, *arguments: str, **variables: Any) -> Run:
         report = Path(folder, "report.json")
         if not verb.endswith(".yml"):
             variables = {"daemonset_output": "json", "daemonset_output_file": str(report), **variables}
-        done = subprocess.run(
-            command(verb, inventory, *arguments, **variables),
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        words = arguments_for(verb, *arguments, **variables)
+        done = ansible.run("ansible-playbook", *words, inventory=inventory, timeout=SECONDS)
         items = json.loads(report.read_text())["items"] if report.exists() else []
-    return Run(done.returncode, done.stdout, items)
+    return Run(done.returncode, done.stdout + done.stderr, items)
 
 
 def daemonset(
