@@ -55,7 +55,10 @@ def _create(path: str, file: File) -> None:
 
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:
-    """Make a new folder with these files, all of it on disk when this returns; ``directories`` gives modes other than 0755."""
+    """Make a new folder with these files, all of it on disk when this returns.
+
+    ``directories`` gives the modes other than 0755, and folders without files.
+    """
     for directory in sorted({"."} | _parents([*files, *directories]) | set(directories)):
         path = os.path.normpath(os.path.join(root, directory))
         os.mkdir(path)
@@ -105,7 +108,7 @@ def remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
         return
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
 
 

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands on a node: one read-only shell script, and the reading of what it prints.
 
-The control node runs the script through the connection (no Python starts on the node), the module runs the very same script
-before and after it acts, so both judge a node by the same evidence.
+The control node runs the script through the connection (no Python starts on the node), the module runs the very same
+script before and after it acts, so both judge a node by the same evidence.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, Dict, Mapping, NamedTuple
 
 ROOT = "/var/lib/everynode"
@@ -17,8 +19,9 @@ RUN = "/run/everynode"
 UNIT_DIRECTORY = "/etc/systemd/system"
 MARK = "X-Everynode-Instance"
 
-# What a revision's files look like, content apart: a changed mode, owner or link, an added or a missing file shows here; the
-# programs of an archive are judged by size and time, because hashing hundreds of megabytes on every look would be too dear.
+# What a revision's files look like, content apart: a changed mode, owner or link, an added or a missing file shows
+# here; the programs of an archive are judged by size and time: hashing hundreds of megabytes on every look would be too
+# dear.
 LISTING = r"""
 everynode_listing() {
     {
@@ -86,9 +89,12 @@ for directory in "$root"/*/*/; do
     current=$(readlink "$directory/current")
     echo "current=$current"
     if [ -f "$directory/record.json" ]; then echo "record=$(cat "$directory/record.json")"; fi
-    if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints; then
+    if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints
+    then
         found=$(everynode_listing)
-        if [ "${found%% *}" != "$expected" ]; then echo 'damage=files were added or removed, or their owner or mode changed'; fi
+        if [ "${found%% *}" != "$expected" ]; then
+            echo 'damage=files were added or removed, or their owner or mode changed'
+        fi
         sed 1d fingerprints | sha256sum --check --quiet 2>/dev/null | sed 's/^/damage=/'
     else
         echo 'damage=the current revision is not whole'
@@ -164,6 +170,14 @@ class Observation(NamedTuple):
 
 
 Unit = Dict[str, str]  # the properties that `systemctl show` printed
+NEEDS = {
+    "everynode-observation needs root": (
+        "looking at this node needs root: log in as root, or use become (-b, ansible_become: true)"
+    ),
+    "everynode-observation needs systemd": (
+        "looking at this node needs systemd: this host was not booted with it, so nothing could keep a daemon running"
+    ),
+}
 
 
 def parse(text: str) -> Observation:
@@ -175,13 +189,13 @@ def parse(text: str) -> Observation:
         raise ValueError(
             "the observation script printed nothing: is /bin/sh there, and does the login shell run commands?"
         )
-    if lines[0] != "everynode-observation 1":
-        raise ValueError(lines[0].replace("everynode-observation", "looking at this node") + _hint(lines[0]))
-    if "=== end" not in lines:
+    if lines[0] in NEEDS:
+        raise ValueError(NEEDS[lines[0]])
+    if lines[0] != "everynode-observation 1" or "=== end" not in lines:
         raise ValueError("the observation ended early: {}".format("; ".join(lines[-3:])))
     header, sections = _split(lines[1:])
     values = _pairs(header)
-    uptime, now = float(values["uptime"]), float(values["now"].rstrip(".N"))
+    uptime, now = _seconds(values, "uptime"), _seconds(values, "now")
     units: dict[str, Unit] = {}
     marks: dict[str, str] = {}
     states: dict[str, dict[str, Any]] = {}
@@ -192,7 +206,7 @@ def parse(text: str) -> Observation:
             units = _units(content)
         elif kind == "marks":
             marks = _marks(content)
-        elif kind == "instance":
+        elif kind == "instance" and argument.count("/") == 1:
             found[argument] = content
         elif kind == "state":
             states[argument.rsplit("/", 1)[-1][: -len(".json")]] = _json("\n".join(content))
@@ -209,12 +223,6 @@ def parse(text: str) -> Observation:
             if instance is not None
         ),
     )
-
-
-def _hint(line: str) -> str:
-    if line.endswith("root"):
-        return ": log in as root, or use become (-b, ansible_become: true)"
-    return ": this host was not booted with systemd, so nothing here could keep a daemon running"
 
 
 def _split(lines: list[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -234,17 +242,50 @@ def _pairs(lines: list[str]) -> dict[str, str]:
     return {key: value for key, equals, value in (line.partition("=") for line in lines) if equals}
 
 
+def _seconds(values: Mapping[str, str], key: str) -> float:
+    try:
+        number = float(values[key].rstrip(".N"))  # a `date` that knows no nanoseconds
+    except (KeyError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"the observation has no number for {key}: {values.get(key)!r}")
+    return number
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and re.fullmatch("[0-9]{1,20}", text) else 0
+
+
 def _json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
+def _record(text: str) -> dict[str, Any]:
+    """See record.py; empty if it is not whole, which only somebody's hand can bring about."""
+    record = _json(text)
+    units = record.get("units")
+    whole = (
+        isinstance(units, list)
+        and all(isinstance(entry, dict) and isinstance(entry.get("unit"), str) for entry in units)
+        and isinstance(record.get("revision"), str)
+        and isinstance(record.get("runtime"), str)
+    )
+    return record if whole else {}
+
+
+def _time(value: Any) -> float | None:
+    """Seconds since the epoch out of a JSON file, if that is what it is."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e15 else None
+
+
 def _facts(values: Mapping[str, str], now: float) -> Facts:
     route = values.get("route", "").split()
-    systemd = values.get("systemd", "").split()
+    systemd = re.match("systemd ([0-9]{1,9})", values.get("systemd", ""))
     return Facts(
         arch=values.get("arch", ""),
         os_id=values.get("os_id", ""),
@@ -252,11 +293,9 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         boot_id=values.get("boot_id", ""),
         hostname=values.get("hostname", ""),
         host_ip=route[route.index("src") + 1] if "src" in route[:-1] else "",
-        cpus=int(values.get("cpus") or 1),
-        memory=int(values.get("memory_kib") or 0) * 1024,
-        systemd=int("".join(c for c in systemd[1].split(".")[0].split("~")[0] if c.isdigit()) or 0)
-        if len(systemd) > 1
-        else 0,
+        cpus=_count(values.get("cpus")) or 1,
+        memory=_count(values.get("memory_kib")) * 1024,
+        systemd=int(systemd[1]) if systemd else 0,
         package_manager=values.get("package_manager", "").replace("apt-get", "apt"),
         now=now,
     )
@@ -291,19 +330,19 @@ def _instance(
 ) -> Instance | None:
     namespace, _slash, name = key.partition("/")
     values = _pairs(content)
-    record = _json(values.get("record", ""))
+    record = _record(values.get("record", ""))
     wanted: dict[str, dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
     marked = {unit for unit, owner in marks.items() if owner == key}
     if not content and not marked:
         return None
-    damage = [line[len("damage=") :] for line in content if line.startswith("damage=")]
+    damage = [_damage(line[len("damage=") :]) for line in content if line.startswith("damage=")]
     if record:
         current = values.get("current", "").rpartition("/")[2]
         if not current or current != record.get("revision"):
             damage = ["no revision was fully put in place"]
     else:
         current = ""
-        damage = ["its record is missing"]
+        damage = ["its record is missing or not whole"]
     for unit in sorted(wanted):
         damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
     extra = sorted(marked - set(wanted))
@@ -313,6 +352,7 @@ def _instance(
         _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], boot) for unit in sorted(wanted)
     ]
     reasons = [reason for reason, _since in judged if reason]
+    ready = bool(wanted) and not reasons
     return Instance(
         namespace=namespace,
         name=name,
@@ -321,14 +361,21 @@ def _instance(
         intact=not damage,
         damage=tuple(damage),
         running=bool(active),
-        ready=bool(wanted) and not reasons,
-        ready_since=max([since for _reason, since in judged if since] or [0.0]) or None
-        if wanted and not reasons
-        else None,
+        ready=ready,
+        ready_since=max((since for _reason, since in judged if since), default=None) if ready else None,
         reason="; ".join(reasons) if wanted else "it was never started",
-        restarts=sum(int(units.get(unit, {}).get("NRestarts") or 0) for unit in wanted),
-        created=record.get("created"),
+        restarts=sum(_count(units.get(unit, {}).get("NRestarts")) for unit in wanted),
+        created=_time(record.get("created")),
     )
+
+
+def _damage(line: str) -> str:
+    """The script's own words, or those of `sha256sum --check`."""
+    for ending, words in ((": FAILED open or read", " is missing"), (": FAILED", " was changed")):
+        if line.endswith(ending):
+            path = line[: -len(ending)]
+            return (path[2:] if path.startswith("./") else path) + words
+    return line
 
 
 def _unit_damage(unit: str, state: Unit, wanted: Mapping[str, Any]) -> list[str]:
@@ -365,12 +412,12 @@ def _readiness(
         return "", None
     if state.get("ActiveState") != "active":
         return f"{unit} {words(state)}", None
-    since = boot + int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    since = boot + _count(state.get("ActiveEnterTimestampMonotonic")) / 1e6
     if wanted.get("readiness"):
         if probes.get("invocation") != state.get("InvocationID") or not probes.get("ready"):
             message = probes.get("message") if probes.get("invocation") == state.get("InvocationID") else None
             return "{} is not ready: {}".format(unit, message or "its readiness probe has not succeeded yet"), None
-        return "", float(probes.get("ready_since") or since)
+        return "", _time(probes.get("ready_since")) or since
     return "", since if wanted.get("container") else None
 
 
@@ -382,12 +429,12 @@ def words(state: Unit) -> str:
         "activating": f"is starting ({sub})",
         "deactivating": "is stopping",
     }.get(active, active)
-    if sub in ("auto-restart", "start-pre") and int(state.get("NRestarts") or 0):
+    restarts = _count(state.get("NRestarts"))
+    if sub in ("auto-restart", "start-pre") and restarts:
         text = "is waiting to be restarted"
     result = state.get("Result", "success")
-    restarts = int(state.get("NRestarts") or 0)
     if result != "success":
         text += ", last result: {}, exit status {}".format(result, state.get("ExecMainStatus", "?"))
     if restarts:
-        text += ", restarted %d times" % restarts
+        text += f", restarted {restarts} times"
     return text

@@ -33,10 +33,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def load(directory: str) -> dict[str, Any]:
-    record = json.loads(json.dumps(DEFAULTS))
+    record: dict[str, Any] = json.loads(json.dumps(DEFAULTS))
     try:
         stored = json.loads(files.read(os.path.join(directory, "record.json")) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         stored = {}  # only somebody's hand makes it unreadable; what runs is found by the marks on the units
     record.update(stored if isinstance(stored, dict) else {})
     return record
