@@ -2,23 +2,22 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes docs/fields.md from the table in plugins/plugin_utils/manifest/schema.py: python -m scripts.document_fields"""
+"""Writes docs/fields.md from the table in plugins/plugin_utils/manifest/schema.py: make docs"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import tests.conftest  # noqa: F401 - makes the collection importable
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.schema import ROWS, Use
+from plugins.plugin_utils.manifest.schema import ROWS, Use
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "fields.md"
 
 HEAD = """\
 # What becomes of every field
 
-Every field of a DaemonSet is in this table. Where a field is refused, an apply stops before any node is touched and names
-its path; where it has no effect, the apply says so once. A field that is not here is unknown to Kubernetes too, and
-refused. `pod` stands for `spec.template.spec`, `container` for each of its containers and init containers. A line
+Every field of a DaemonSet is in this table. Where a field is refused, an apply stops before any node is touched and
+names its path; where it has no effect, the apply says so once. A field that is not here is unknown to Kubernetes too,
+and refused. `pod` stands for `spec.template.spec`, `container` for each of its containers and init containers. A line
 holds for all fields below its own; where a field has several lines, the earlier ones are for some of its values only.
 
 The column for containers tells what the Docker and Podman runtimes will do; they are not in this version.

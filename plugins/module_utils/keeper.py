@@ -123,7 +123,7 @@ def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: floa
         process.stdout.close()  # type: ignore[union-attr]
     if process.returncode == 0:
         return True, ""
-    last = output.decode("utf-8", "replace").strip().split("\n")[-1]
+    last = output.decode("utf-8", "replace").strip().rpartition("\n")[2]
     return False, "{} exited with {}{}".format(command[0], process.returncode, ": " + last if last else "")
 
 
@@ -433,7 +433,7 @@ class Target:
 
     def _restart(self, state: Mapping[str, Any]) -> None:
         why = state["probes"]["liveness"]["why"]
-        print(f"<4>{self.unit}: liveness probe failed ({why}): restarting it", file=sys.stderr)
+        _tell(f"<4>{self.unit}: liveness probe failed ({why}): restarting it")
         with open(_killed(self.unit), "w", encoding="ascii"):
             pass
         subprocess.run(["systemctl", "--no-block", "restart", "--", self.unit], check=False)
@@ -450,7 +450,7 @@ class Target:
                 return True
             failures += 1
             if failures >= int(probe.get("failureThreshold") or 3):
-                print(f"<4>{self.unit}: startup probe failed {failures} times: {why}", file=sys.stderr)
+                _tell(f"<4>{self.unit}: startup probe failed {failures} times: {why}")
                 return False
             time.sleep(max(0.0, float(probe.get("periodSeconds") or 10) - (time.monotonic() - began)))
 
@@ -484,7 +484,7 @@ def back_off(unit: str) -> None:
         file.write(f"{restarts} {now + delay:.1f}\n")
     os.rename(path + ".new", path)
     if delay:
-        print(f"<5>{unit}: restart {restarts} in a row, waiting {delay:g} s", file=sys.stderr, flush=True)
+        _tell(f"<5>{unit}: restart {restarts} in a row, waiting {delay:g} s")
         time.sleep(delay)
 
 
@@ -502,6 +502,12 @@ def forget(path: str) -> None:
 
 def targets(configuration: Mapping[str, Any]) -> list[Target]:
     return [Target(unit, entry) for unit, entry in sorted(configuration["units"].items())]
+
+
+def _tell(message: str) -> None:
+    """Into the unit's journal; ``<4>`` and ``<5>`` are its priorities, warning and notice."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
 
 
 def main(arguments: list[str]) -> int:
@@ -527,10 +533,10 @@ def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
     try:
         _http_answer(action, None)
     except FAILURES as error:
-        print(f"<4>{unit}: {name} hook failed: {error}", file=sys.stderr)
+        _tell(f"<4>{unit}: {name} hook failed: {error}")
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

@@ -19,12 +19,6 @@ description:
     do, whether it should run the DaemonSet at all. A host on which everything is as declared costs one shell script and
     no Python.
 options:
-  manifests:
-    description:
-      - Kubernetes manifests. Files, folders and globs on the control node, or inline objects.
-      - Required with O(state=present) and O(state=staged) unless O(definition) is given.
-    type: list
-    elements: raw
   name:
     description:
       - The DaemonSet's name. Needed where O(manifests) hold several, and with O(state=absent) without O(manifests).
@@ -54,6 +48,8 @@ options:
       - Seconds to wait for readiness. What the probes may rightly take and C(minReadySeconds) are added to it.
     type: int
     default: 60
+extends_documentation_fragment:
+  - everynode.daemonset.manifests
 attributes:
   check_mode:
     support: full
@@ -186,7 +182,7 @@ def _without(text: str, secrets: dict) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "manifests": {"type": "list", "elements": "raw"},
+            "manifests": {"type": "list", "elements": "raw", "default": []},
             "name": {"type": "str"},
             "namespace": {"type": "str", "default": "default"},
             "state": {"type": "str", "choices": ["present", "staged", "absent"], "default": "present"},

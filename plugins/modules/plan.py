@@ -13,23 +13,10 @@ short_description: What to do on which node, in which order, and why
 version_added: 0.1.0
 description:
   - Compares what the manifests declare with what M(everynode.daemonset.observe) saw, and says in words what follows.
-  - The plan is kept for the tasks that follow in this run, M(everynode.daemonset.step) and M(everynode.daemonset.report).
+  - The plan is kept for the tasks that follow in this run, M(everynode.daemonset.step) and
+    M(everynode.daemonset.report).
   - Nothing is changed on any node.
 options:
-  manifests:
-    description:
-      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
-      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
-      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
-        braces it holds.
-    type: list
-    elements: raw
-    default: []
-  hosts:
-    description:
-      - The pattern of the hosts that are nodes, or a list of patterns. What C(--limit) leaves out still counts for budgets.
-    type: raw
-    default: all
   observed:
     description: The name of the variable in which M(everynode.daemonset.observe) was registered.
     type: str
@@ -48,6 +35,9 @@ options:
     description: Do not print the plan.
     type: bool
     default: false
+extends_documentation_fragment:
+  - everynode.daemonset.manifests
+  - everynode.daemonset.manifests.hosts
 attributes:
   action:
     support: full
@@ -90,7 +80,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: For each DaemonSet its settings and one entry for each node; and the batches in which outdated nodes are switched.
+  description:
+    - For each DaemonSet its settings and one entry for each node; and the batches in which outdated nodes are switched.
   returned: success
   type: dict
   contains:

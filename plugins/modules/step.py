@@ -12,28 +12,23 @@ module: step
 short_description: Take one planned step on this host
 version_added: 0.1.0
 description:
-  - Takes one phase's steps of the plan that M(everynode.daemonset.plan) made in this run, for every DaemonSet of this host.
+  - Takes one phase's steps of the plan that M(everynode.daemonset.plan) made in this run, for every DaemonSet of this
+    host.
   - A step that fails is printed and recorded, and later batches of that DaemonSet do not start; the host fails only in
     M(everynode.daemonset.verdict), so that the report is always made.
 options:
   phase:
     description:
       - V(remove) removes instances that may not stay.
-      - V(stage) installs packages, unpacks archives and writes the new revision beside the old one. Nothing is restarted.
+      - V(stage) installs packages, unpacks archives and writes the new revision beside the old one, with nothing
+        restarted.
       - V(create) starts what is missing or broken.
       - V(switch) replaces or repairs what serves.
     type: str
     choices: [remove, stage, create, switch]
     required: true
-  manifests:
-    description:
-      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
-      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
-      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
-        braces it holds.
-    type: list
-    elements: raw
-    default: []
+extends_documentation_fragment:
+  - everynode.daemonset.manifests
 attributes:
   action:
     support: full

@@ -12,24 +12,12 @@ module: validate
 short_description: Check manifests and node labels on the control node
 version_added: 0.1.0
 description:
-  - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels and taints of the
-    inventory, everything at once, with the path of each field. No node is contacted.
+  - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels and taints
+    of the inventory, everything at once, with the path of each field. No node is contacted.
   - Prints what is skipped, and which fields have no effect on a plain host.
-options:
-  manifests:
-    description:
-      - Kubernetes manifests, as paths of files or folders, globs, or inline objects.
-      - Relative paths are looked for in the current folder first, then where Ansible looks for a task's files.
-      - A file that ends in C(.j2) is a template, rendered for each node with that node's variables. Any other file is data, whatever
-        braces it holds.
-    type: list
-    elements: raw
-    default: []
-  hosts:
-    description:
-      - The pattern of the hosts that are nodes, or a list of patterns. What C(--limit) leaves out still counts for budgets.
-    type: raw
-    default: all
+extends_documentation_fragment:
+  - everynode.daemonset.manifests
+  - everynode.daemonset.manifests.hosts
 attributes:
   action:
     support: full

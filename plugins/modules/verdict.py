@@ -12,8 +12,8 @@ module: verdict
 short_description: Fail the hosts that are not as declared
 version_added: 0.1.0
 description:
-  - Fails this host if M(everynode.daemonset.report) found it not as declared, with the reason. So the exit code of a run is 0 only if
-    all is as declared.
+  - Fails this host if M(everynode.daemonset.report) found it not as declared, with the reason. So the exit code of a
+    run is 0 only if all is as declared.
 attributes:
   action:
     support: full

@@ -101,11 +101,13 @@ DAMAGE = {
     "disabled": f"systemctl disable -q {UNIT}",
     "killed for good": f"systemctl kill -s KILL {UNIT}; systemctl stop {UNIT}",
     "unit edited": f"sed -i s/KillMode=mixed/KillMode=process/ /etc/systemd/system/{UNIT}",
-    "unit edited and loaded": f"echo '# x' >>/etc/systemd/system/{UNIT}; systemctl daemon-reload; systemctl restart {UNIT}",
+    "unit edited and loaded": f"echo '# x' >>/etc/systemd/system/{UNIT}; "
+    f"systemctl daemon-reload; systemctl restart {UNIT}",
     "unit overridden": f"mkdir /etc/systemd/system/{UNIT}.d; "
     f"printf '[Service]\\nNice=5\\n' >/etc/systemd/system/{UNIT}.d/override.conf; systemctl daemon-reload",
     "unit removed while it runs": f"rm /etc/systemd/system/{UNIT}; systemctl daemon-reload",
-    "unit removed and stopped": f"systemctl disable -q --now {UNIT}; rm /etc/systemd/system/{UNIT}; systemctl daemon-reload",
+    "unit removed and stopped": f"systemctl disable -q --now {UNIT}; rm /etc/systemd/system/{UNIT}; "
+    "systemctl daemon-reload",
     "masked": f"systemctl stop {UNIT}; ln -sf /dev/null /etc/systemd/system/{UNIT}; systemctl daemon-reload",
     "masked while it runs": f"ln -sf /dev/null /etc/systemd/system/{UNIT}; systemctl daemon-reload",
     "environment edited": f"echo X=1 >>/var/lib/everynode/default/{NAME}/current/environment/main",

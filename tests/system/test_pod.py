@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The fields of a pod mean under systemd what they mean in Kubernetes, seen from inside the process and from the node."""
+"""The fields of a pod mean under systemd what they mean in Kubernetes, seen from the process and from the node."""
 
 from __future__ import annotations
 

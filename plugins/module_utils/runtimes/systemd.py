@@ -21,6 +21,7 @@ import sys
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from .. import files, keeper
+from ..files import File
 from ..observation import MARK, ROOT, RUN, UNIT_DIRECTORY
 
 RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
@@ -45,11 +46,11 @@ HOST_PATH_TESTS = {
 class Rendered(NamedTuple):
     """What a revision's folder holds (``directories``: those of a mode other than 0755), and its units."""
 
-    files: dict[str, files.File]
+    files: dict[str, File]
     directories: dict[str, int]
     units: list[dict[str, Any]]
 
-    def unit_files(self) -> dict[str, files.File]:
+    def unit_files(self) -> dict[str, File]:
         return {name[len("units/") :]: file for name, file in self.files.items() if name.startswith("units/")}
 
 
@@ -66,13 +67,13 @@ class Systemd:
 
     def render(self) -> Rendered:
         containers = self.definition["containers"]
-        content: dict[str, files.File] = {}
+        content: dict[str, File] = {}
         units: list[dict[str, Any]] = []
         earlier: list[Mapping[str, Any]] = []
         for container in containers:
             unit = self.unit(container)
             content["units/" + unit] = _text(self._service(container, earlier))
-            content["environment/" + container["name"]] = files.File(
+            content["environment/" + container["name"]] = File(
                 self._environment_file(container), 0o600, secret=True
             )
             units.append(_entry(unit, container["name"], readiness="readiness" in container["probes"]))
@@ -89,15 +90,15 @@ class Systemd:
                 self._target([entry["unit"] for entry in units if entry["active"]])
             )
             units.append(_entry(self.base + ".target"))
-        content["keeper.py"] = files.File(_keeper_source(), 0o644)
-        content["keeper.json"] = files.File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
+        content["keeper.py"] = File(_keeper_source(), 0o644)
+        content["keeper.json"] = File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
         public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
-        content["definition.json"] = files.File(
+        content["definition.json"] = File(
             _json({"definition": public, "secrets": self.secrets}), 0o600, secret=True
         )
         archives = sorted({source["sha256"] for source in self.definition["sources"] if source["kind"] == "archive"})
         if archives:
-            content["archives"] = files.File("".join(sha + "\n" for sha in archives).encode(), 0o644)
+            content["archives"] = File("".join(sha + "\n" for sha in archives).encode(), 0o644)
         directories = {"environment": 0o700}
         for volume in self.definition["volumes"]:
             if volume["kind"] == "files":
@@ -244,7 +245,7 @@ class Systemd:
             variables["EVERYNODE_ARGUMENT_" + index] = word
         return "".join(f"{name}={_environment_value(value)}\n" for name, value in sorted(variables.items())).encode()
 
-    def _volume_files(self, volume: Mapping[str, Any]) -> dict[str, files.File]:
+    def _volume_files(self, volume: Mapping[str, Any]) -> dict[str, File]:
         hidden = self.secrets["files"].get(volume["name"], {})
         result = {}
         for file in volume["files"]:
@@ -254,10 +255,10 @@ class Systemd:
                 mode &= 0o700
             content = base64.b64decode(hidden[file["path"]] if secret else file["content"])
             name = os.path.join("volumes", volume["name"], file["path"])
-            result[name] = files.File(content, mode, volume["group"] or 0, secret)
+            result[name] = File(content, mode, volume["group"] or 0, secret)
         return result
 
-    def _add_mount_points(self, content: dict[str, files.File], directories: dict[str, int]) -> None:
+    def _add_mount_points(self, content: dict[str, File], directories: dict[str, int]) -> None:
         """systemd would make what is mounted into a volume of files there, and the revision would look damaged."""
         for container in self.definition["containers"]:
             for mount in container["mounts"]:
@@ -269,7 +270,7 @@ class Systemd:
                 if name in content or any(other.startswith(name + "/") for other in content):
                     continue
                 if self._is_file(mount):
-                    content[name] = files.File(b"", 0o644)
+                    content[name] = File(b"", 0o644)
                 else:
                     directories[name] = 0o755
 
@@ -353,7 +354,7 @@ class Systemd:
         for volume in self.definition["volumes"]:
             if volume["kind"] == "hostPath" and not os.path.exists(volume["path"]):
                 if volume["type"] == "FileOrCreate":
-                    files.write(volume["path"], files.File(b"", 0o644))
+                    files.write(volume["path"], File(b"", 0o644))
                 else:
                     os.makedirs(volume["path"], mode=0o755)
         for container in self.definition["containers"]:
@@ -455,8 +456,8 @@ def _entry(
     return {"unit": unit, "container": container, "enabled": enabled, "active": active, "readiness": readiness}
 
 
-def _text(lines: Sequence[str]) -> files.File:
-    return files.File(("\n".join(lines) + "\n").encode(), 0o644)
+def _text(lines: Sequence[str]) -> File:
+    return File(("\n".join(lines) + "\n").encode(), 0o644)
 
 
 def _json(data: Any) -> bytes:
@@ -618,7 +619,7 @@ def _make_mount_point(target: str, is_file: bool) -> list[str]:
         missing = os.path.dirname(missing)
     for path in reversed(made):
         if is_file and path == target:
-            files.write(path, files.File(b"", 0o644))
+            files.write(path, File(b"", 0o644))
         else:
             os.mkdir(path, 0o755)
     return list(reversed(made))

@@ -85,7 +85,7 @@ def _default_container(container: dict[str, Any]) -> None:
 
 def default_pull_policy(image: str) -> str:
     """Always for ``latest`` (or neither tag nor digest), else IfNotPresent."""
-    name, _, digest = image.partition("@")
+    name, _at, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return "Always" if tag == "latest" or not (tag or digest) else "IfNotPresent"
 

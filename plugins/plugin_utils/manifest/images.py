@@ -70,7 +70,7 @@ def _package_problem(rest: str) -> str:
 
 
 def _archive_problem(rest: str) -> str:
-    location, _, fragment = rest.partition("#")
+    location, _hash, fragment = rest.partition("#")
     if not location or " " in location:
         return "expected the URL of an archive"
     if _CHECKSUM.fullmatch(fragment) is None:

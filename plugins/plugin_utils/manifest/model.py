@@ -210,7 +210,7 @@ class _Loader:
         if self.errors:
             raise ManifestError(self.errors)
         return Manifests(
-            daemonsets=tuple(daemonset for daemonset, _ in self.daemonsets),
+            daemonsets=tuple(daemonset for daemonset, _use in self.daemonsets),
             config_maps=self.stores["ConfigMap"],
             secrets=self.stores["Secret"],
             skipped=tuple(self.skipped),
@@ -218,7 +218,7 @@ class _Loader:
         )
 
     def _no_daemonset(self) -> None:
-        kinds = sorted({skipped.kind for skipped in self.skipped} | {kind for kind, _, _ in self.places})
+        kinds = sorted({skipped.kind for skipped in self.skipped} | {kind for kind, *_where in self.places})
         found = f"found {', '.join(kinds)}" if kinds else "found no objects"
         source = (
             self.skipped[0].source

@@ -509,7 +509,7 @@ _ABBREVIATIONS: Final = {
 def _index() -> dict[str, list[Row]]:
     index: dict[str, list[Row]] = {}
     for row in ROWS:
-        first, _, rest = row.path.partition(".")
+        first, _dot, rest = row.path.partition(".")
         for start in _ABBREVIATIONS.get(first, (first,)):
             index.setdefault(f"{start}.{rest}" if rest else start, []).append(row)
     return index

@@ -434,7 +434,7 @@ def _security_contexts(pod: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
 
 
 def _check_windows_host_process(pod: Mapping[str, Any], errors: ErrorList) -> None:
-    (_, pod_context), *containers = _security_contexts(pod)
+    (_path, pod_context), *containers = _security_contexts(pod)
     inherited = pod_context.get("windowsOptions", {}).get("hostProcess")
     count = 0
     for path, context in containers:

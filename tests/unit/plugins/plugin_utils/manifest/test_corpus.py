@@ -51,7 +51,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def written_daemonsets(path: Path) -> Iterator[dict[str, Any]]:
-    documents, _ = parse(path.name, read(path))
+    documents, _errors = parse(path.name, read(path))
     for document in documents:
         for item in document.data["items"] if document.data["kind"] == "List" else [document.data]:
             if item["kind"] == "DaemonSet":

@@ -70,8 +70,16 @@ def test_the_base_of_these_tests_is_valid() -> None:
         ({"hostUsers": False, "hostPID": True}, "HostPID", "Forbidden"),
         ({"os": {"name": "plan9"}}, "os", "NotSupported"),
         ({"os": {"name": "windows"}, "securityContext": {"fsGroup": 1}}, "securityContext.fsGroup", "Forbidden"),
-        ({"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]}, "topologySpreadConstraints[0].maxSkew", "Invalid"),
-        ({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}}, "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey", "Required"),
+        (
+            {"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}]},
+            "topologySpreadConstraints[0].maxSkew",
+            "Invalid",
+        ),
+        (
+            {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}},
+            "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey",
+            "Required",
+        ),
         ({"resourceClaims": [{"name": "c"}]}, "resourceClaims[0]", "Invalid"),
         ({"resources": {"limits": {"storage": "1"}}}, "resources.limits[storage]", "NotSupported"),
         ({"initContainers": [{"name": "c", "image": "i"}]}, "initContainers[0].name", "Duplicate"),
@@ -92,7 +100,11 @@ def test_pod(pod: dict[str, Any], path: str, reason: str) -> None:
         ({"envFrom": [{}]}, "envFrom", "Invalid"),
         ({"envFrom": [{"configMapRef": {}}]}, "envFrom[0].configMapRef.name", "Required"),
         ({"env": [{"name": "a", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}]}, "env[0].valueFrom.fieldRef.fieldPath", "NotSupported"),
-        ({"env": [{"name": "a", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}}}]}, "env[0].valueFrom.resourceFieldRef.divisor", "Invalid"),
+        (
+            {"env": [{"name": "a", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}}}]},
+            "env[0].valueFrom.resourceFieldRef.divisor",
+            "Invalid",
+        ),
         ({"ports": [{"containerPort": 1, "protocol": "ICMP"}]}, "ports[0].protocol", "NotSupported"),
         ({"readinessProbe": {}}, "readinessProbe", "Required"),
         ({"livenessProbe": {"exec": {}}}, "livenessProbe.exec.command", "Required"),
@@ -145,7 +157,7 @@ def test_null_is_absent() -> None:
 
 def test_all_errors_at_once() -> None:
     obj = daemonset({"dnsPolicy": "X"}, {"name": "", "image": ""}, minReadySeconds=-1)
-    assert {path for path, _ in found(obj)} == {
+    assert {path for path, _reason in found(obj)} == {
         f"{CONTAINER}.name",
         f"{CONTAINER}.image",
         f"{POD}.dnsPolicy",
