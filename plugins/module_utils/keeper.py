@@ -530,6 +530,8 @@ def main(arguments: list[str]) -> int:
 
 def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
     """A postStart or preStop hook: any answer will do, and systemd limits the time (kubelet: runHTTPHandler)."""
+    if name == "preStop" and not os.environ.get("MAINPID"):
+        return 0  # the daemon ended by itself: Kubernetes has nothing to stop then, systemd runs ExecStop all the same
     try:
         _http_answer(action, None)
     except FAILURES as error:

@@ -36,6 +36,9 @@ NO_TEXT = r"\x00\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane + 0xFFFE) + chr(
 WORD = re.compile(f"[^{NO_TEXT}]*")  # basic/utf8.c: unichar_is_valid
 VALUE = re.compile(rf"[^\x01-\x08\x0b-\x1f\x7f{NO_TEXT}]*")  # env_value_is_valid: tab and newline are all it takes
 LINE = re.compile(rf"[^\x01-\x1f\x7f{NO_TEXT}]*")
+# Quotes in the path of a mount get lost between systemd and its executor, whatever the quoting (systemd 257).
+MOUNT = re.compile(rf"""[^\x01-\x1f\x7f"'{NO_TEXT}]*""")
+UNMOUNTABLE = "holds a quotation mark or a control character, which systemd cannot mount"
 # config_parse_exec: quoting does not help, some names are taken apart and others not taken at all.
 PROGRAM = re.compile(rf"""/[^\x01-\x1f\x7f"'\\${NO_TEXT}]*(?<!/)|[A-Za-z0-9_][^\x01-\x1f\x7f"'\\$/{NO_TEXT}]*""")
 UNRESOLVED = re.compile(r"\$\([^)]*\)")
@@ -231,7 +234,7 @@ class _Builder:
 
     def _mount(self, mount: Mapping[str, Any], environment: Environment, path: str) -> dict[str, Any]:
         target = _absolute(mount["mountPath"])
-        self._require(LINE, target, f"{path}.mountPath", "holds a control character")
+        self._require(MOUNT, target, f"{path}.mountPath", UNMOUNTABLE)
         if target == "/":
             self._refuse(f"{path}.mountPath", "Invalid", 'Invalid value: "/": expected a path below the root directory')
         return {
@@ -245,7 +248,7 @@ class _Builder:
         """``subPathExpr`` is expanded and judged as the kubelet does before it makes a container (makeMounts)."""
         expression = mount.get("subPathExpr")
         if not expression:
-            self._require(LINE, mount.get("subPath", ""), f"{path}.subPath", "holds a control character")
+            self._require(MOUNT, mount.get("subPath", ""), f"{path}.subPath", UNMOUNTABLE)
             return str(mount.get("subPath", ""))
         where = f"{path}.subPathExpr"
         expanded = expand(expression, environment.values)
@@ -257,7 +260,7 @@ class _Builder:
         elif expanded.startswith("/") or ".." in expanded.split("/"):
             detail = "expected a relative path without '..'"
             self._refuse(where, "Invalid", f'Invalid value: "{expression}": it means "{expanded}"; {detail}')
-        self._require(LINE, expanded, where, "holds a control character")
+        self._require(MOUNT, expanded, where, UNMOUNTABLE)
         return expanded
 
     def _check_sub_paths(self, containers: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
@@ -364,7 +367,7 @@ class _Builder:
         name = volume["name"]
         if "hostPath" in volume:
             host_path = volume["hostPath"]
-            self._require(LINE, host_path["path"], f"{path}.hostPath.path", "holds a control character")
+            self._require(MOUNT, host_path["path"], f"{path}.hostPath.path", UNMOUNTABLE)
             return {
                 "name": name,
                 "kind": "hostPath",

@@ -260,11 +260,19 @@ def test_nobody_listens(handler: str) -> None:
     assert "refused" in why
 
 
-def test_a_hook_is_content_with_any_answer(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hook_is_content_with_any_answer(
+    web: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINPID", "1")
     web.answers["/"] = (500, {})
     assert keeper.call_hook("x.service", "preStop", {"port": web.port}) == 0
     assert keeper.call_hook("x.service", "preStop", {"port": closed_port()}) == 1
     assert "x.service: preStop hook failed" in capsys.readouterr().err
+
+
+def test_pre_stop_is_not_called_for_a_daemon_that_ended_by_itself(web: Web) -> None:
+    assert keeper.call_hook("x.service", "preStop", {"port": web.port}) == 0
+    assert web.requests == []
 
 
 # ----------------------------------------------------------------------------------------------------------------- TCP
@@ -727,7 +735,8 @@ def test_the_copy_beside_a_revision_runs_by_itself(systemctl: Systemctl, tmp_pat
 
     def run(verb: str) -> int:
         command = [sys.executable, "-I", str(folder / "keeper.py"), verb, "x.service"]
-        return subprocess.run(command, check=False, capture_output=True).returncode
+        environment = {**os.environ, "MAINPID": str(os.getpid())}
+        return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
 
     assert run("wait-started") == 1
     web.answers["/"] = (200, {})

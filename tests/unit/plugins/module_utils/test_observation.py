@@ -252,7 +252,7 @@ def test_no_text_is_worse_than_a_value_error(text: str) -> None:
         assert Observation.from_dict(json.loads(json.dumps(found.as_dict(), allow_nan=False))) == found
 
 
-# ------------------------------------------------------------------------------------------------------------ the script
+# ----------------------------------------------------------------------------------------------------------- the script
 
 
 @pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"]])

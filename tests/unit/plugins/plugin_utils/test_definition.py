@@ -391,11 +391,17 @@ def test_empty_dirs() -> None:
 
 @pytest.mark.parametrize(
     "mount",
-    [{"mountPath": "/"}, {"mountPath": "/a\nb"}, {"mountPath": "/v", "subPath": "a\nb"}],
+    [{"mountPath": "/"}, {"mountPath": "/a\nb"}, {"mountPath": "/a'b"}, {"mountPath": "/v", "subPath": 'a"b'}],
 )
 def test_mounts_that_cannot_be_made(mount: dict[str, Any]) -> None:
     pod = pod_of({"volumeMounts": [{"name": "v", **mount}]}, volumes=[{"name": "v"}])
     assert len(refused(pod)) == 1
+
+
+def test_a_host_path_that_systemd_cannot_mount() -> None:
+    assert list(refused(pod_of({}, volumes=[{"name": "v", "hostPath": {"path": '/a"b'}}]))) == [
+        "volumes[0].hostPath.path"
+    ]
 
 
 def test_a_sub_path_must_be_among_a_volumes_files() -> None:
