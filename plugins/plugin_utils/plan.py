@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..module_utils.observation import Instance, Observation
-from .int_or_percent import scaled_value
+from .int_or_percent import rolling_numbers
+from .rollout import Pod, Strategy, Target, sync
 
 # States of one DaemonSet on one node, in Kubernetes' words where it has any.
 UP_TO_DATE = "up to date"
@@ -116,6 +117,11 @@ class Entry:
         return Wanted(self.wanted, self.should_run, self.should_continue, self.ineligible)
 
     @property
+    def half_made(self) -> bool:
+        """Whether a run died here before its first revision was in place."""
+        return self.present and self.revision is None and self.step != REMOVE
+
+    @property
     def as_declared(self) -> bool:
         """Whether nothing is left to wish for here, by the manifest's own rules."""
         if self.step != NONE:
@@ -135,7 +141,7 @@ class DaemonSetPlan:
     @property
     def budget(self) -> int:
         """How many nodes may be unavailable through our doing. Kubernetes: a percentage is of all eligible nodes."""
-        return max(1, scaled_value(self.settings.max_unavailable, self.desired))
+        return rolling_numbers({"maxUnavailable": self.settings.max_unavailable}, self.desired).max_unavailable
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,7 @@ def make_plan(
 ) -> Plan:
     """``declared`` gives for each DaemonSet what every node of ``nodes`` (inventory order) should have of it."""
     daemonsets = tuple(
-        DaemonSetPlan(settings, tuple(judge(settings, node, wanted[node], seen.get(node, Seen())) for node in nodes))
+        _decided(settings, [judge(settings, node, wanted[node], seen.get(node, Seen())) for node in nodes])
         for settings, wanted in declared
     )
     return Plan(daemonsets, _batches(daemonsets))
@@ -208,16 +214,44 @@ def make_plan(
 def renewed(plan: Plan, seen: Mapping[str, Seen]) -> Plan:
     """The same plan judged again where a newer observation is given: what is left to do, and what stands now."""
     daemonsets = tuple(
-        replace(
-            daemonset,
-            entries=tuple(
+        _decided(
+            daemonset.settings,
+            [
                 judge(daemonset.settings, entry.node, entry.declared, seen[entry.node]) if entry.node in seen else entry
                 for entry in daemonset.entries
-            ),
+            ],
         )
         for daemonset in plan.daemonsets
     )
     return Plan(daemonsets, _batches(daemonsets))
+
+
+def _decided(settings: Settings, entries: Sequence[Entry]) -> DaemonSetPlan:
+    """Give each step its phase: what Kubernetes' controller would do now is done at once, the rest batch by batch.
+
+    One difference: the controller also replaces at once, beyond the budget, what is ready and not yet available
+    (minReadySeconds). Two applies soon after each other would so restart all nodes together; here it takes the budget.
+    """
+    acting = [entry for entry in entries if entry.step != NONE]
+    targets = [Target(entry.node, entry.step != REMOVE, entry.step != REMOVE) for entry in acting]
+    pods = [_pod(entry) for entry in acting if not (entry.step == CREATE or entry.half_made)]
+    decision = sync(targets, pods, Strategy(max_unavailable=settings.max_unavailable), now=0)
+    created, deleted = set(decision.create_nodes), set(decision.delete_pods)
+
+    def phase(entry: Entry) -> str:
+        if entry.step == REMOVE and entry.node in deleted:
+            return REMOVE
+        if entry.node in created or entry.step == WAIT or (entry.node in deleted and not entry.ready):
+            return CREATE
+        return SWITCH if entry.step in (REPLACE, REPAIR) else ""
+
+    return DaemonSetPlan(settings, tuple(replace(entry, phase=phase(entry)) for entry in entries))
+
+
+def _pod(entry: Entry) -> Pod:
+    """An instance as the controller sees it; a damaged one is to be replaced as one of an old revision is."""
+    old = entry.step in (REPLACE, REPAIR)
+    return Pod(entry.node, entry.node, "old" if old else "new", ready=entry.ready, created=entry.created or 0)
 
 
 def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
@@ -249,7 +283,7 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         age=None if instance.created is None else now - instance.created,
     )
     if settings.deleted:
-        return replace(entry, state=DELETING, step=REMOVE, phase=REMOVE, reason="it is being deleted")
+        return replace(entry, state=DELETING, step=REMOVE, reason="it is being deleted")
     if not wanted.should_run:
         return _judge_misscheduled(entry, wanted)
     if instance.revision != wanted.revision:
@@ -262,18 +296,18 @@ def _judge_nothing_there(entry: Entry, settings: Settings, wanted: Wanted) -> En
         return replace(entry, state=ABSENT, reason="")
     if not wanted.should_run:
         return replace(entry, state=NOT_ELIGIBLE, reason=wanted.reason)
-    return replace(entry, state=MISSING, step=CREATE, phase=CREATE, reason="there is no instance on this node")
+    return replace(entry, state=MISSING, step=CREATE, reason="there is no instance on this node")
 
 
 def _judge_misscheduled(entry: Entry, wanted: Wanted) -> Entry:
     if wanted.should_continue:
         return replace(entry, state=MISSCHEDULED, reason=wanted.reason)
-    return replace(entry, state=MISSCHEDULED, step=REMOVE, phase=REMOVE, reason=wanted.reason)
+    return replace(entry, state=MISSCHEDULED, step=REMOVE, reason=wanted.reason)
 
 
 def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Entry:
     if instance.revision is None:
-        return replace(entry, state=DAMAGED, step=REPAIR, phase=CREATE, reason=_words(instance.damage))
+        return replace(entry, state=DAMAGED, step=REPAIR, reason=_words(instance.damage))
     # Stopped or damaged by hand counts as deleted: what is created then is of the current revision, under OnDelete too.
     if settings.on_delete and instance.intact:
         return replace(entry, state=OUTDATED, reason="updateStrategy is OnDelete: stop it here to have it replaced")
@@ -281,29 +315,20 @@ def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Ent
     trouble = _words(instance.damage) or instance.reason
     if trouble:
         reason += f"; {trouble}"
-    return replace(entry, state=OUTDATED, step=REPLACE, phase=_disturbing(instance), reason=reason)
+    return replace(entry, state=OUTDATED, step=REPLACE, reason=reason)
 
 
 def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
     if not instance.intact or not instance.running:
         reason = _words(instance.damage) or instance.reason or "it is not running"
-        return replace(entry, state=DAMAGED, step=REPAIR, phase=_disturbing(instance), reason=reason)
+        return replace(entry, state=DAMAGED, step=REPAIR, reason=reason)
     if not instance.ready:
-        return replace(entry, state=UNREADY, step=WAIT, phase=CREATE, reason=instance.reason)
+        return replace(entry, state=UNREADY, step=WAIT, reason=instance.reason)
     if not entry.available:
         seconds = now - (instance.ready_since or now)
         reason = f"it has been ready for {seconds:.0f} of the {settings.min_ready_seconds} seconds of minReadySeconds"
-        return replace(entry, state=UNREADY, step=WAIT, phase=CREATE, reason=reason)
+        return replace(entry, state=UNREADY, step=WAIT, reason=reason)
     return replace(entry, state=UP_TO_DATE, reason="")
-
-
-def _disturbing(instance: Instance) -> str:
-    """The phase of a step that may restart it. Whatever still serves has to wait for its batch.
-
-    Kubernetes also replaces at once, beyond the budget, what is ready and not yet available (minReadySeconds). Two
-    applies soon after each other would so restart all nodes together; here that takes the budget too.
-    """
-    return SWITCH if instance.ready else CREATE
 
 
 def _is_available(instance: Instance, min_ready_seconds: int, now: float) -> bool:

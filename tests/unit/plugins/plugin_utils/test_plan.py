@@ -92,7 +92,8 @@ HALF_WRITTEN = {**STOPPED, "revision": None, "damage": ("no revision was put in 
 )
 def test_what_one_node_needs(wanted, there, settings, expected):
     observed = seen() if there is None else seen(instance(**there))
-    entry = planning.judge(Settings("default", "agent", **settings), "web1", wanted, observed)
+    declared = [(Settings("default", "agent", **settings), {"web1": wanted})]
+    entry = planning.make_plan(declared, ["web1"], {"web1": observed}).daemonsets[0].entries[0]
     assert (entry.state, entry.step, entry.phase) == expected
     assert entry.reason or entry.state in ("up to date", "absent")
 
