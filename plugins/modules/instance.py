@@ -169,13 +169,16 @@ def run(module: AnsibleModule) -> dict:
 
 
 def _without(text: str, secrets: dict) -> str:
-    """The daemon's own log lines may hold what it was given."""
+    """The daemon's own log lines may hold what it was given, a line of a longer secret too."""
     values = [
         value for group in ("environment", "arguments") for one in secrets[group].values() for value in one.values()
     ]
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) > 3:
-            text = text.replace(value, "********")
+    for one in secrets["files"].values():
+        values += [base64.b64decode(content).decode("utf-8", "replace") for content in one.values()]
+    parts = {part.strip() for value in values for part in (value, *value.split("\n"))}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) > 3:
+            text = text.replace(part, "********")
     return text
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import grp
 import json
+import math
 import os
 import pwd
 import shutil
@@ -160,18 +161,14 @@ class Systemd:
             "EnvironmentFile=" + _specifiers(environment),
             "WorkingDirectory=" + _specifiers(container["workingDirectory"] or "/"),
         ]
-        lines += [
-            "SyslogIdentifier=" + self.base
-            if container["role"] == "main"
-            else "SyslogIdentifier=" + unit[: -len(".service")]
-        ]
+        lines.append("SyslogIdentifier=" + unit[: -len(".service")])
         if container["role"] == "init":
             loop = f"ExecStart=/bin/sh -c {_quote(INIT_LOOP)} sh "
             return lines + ["Type=oneshot", "RemainAfterExit=yes", "TimeoutStartSec=infinity", loop + " ".join(command)]
         lines += ["Type=exec", "ExecStartPre=-+" + self._keeper("back-off", unit), "ExecStart=" + " ".join(command)]
+        lines += self._hooks(container["lifecycle"], unit)
         if "startup" in container["probes"]:
             lines.append("ExecStartPost=+" + self._keeper("wait-started", unit))
-        lines += self._hooks(container["lifecycle"], unit)
         # In systemd a timeout of nothing means no timeout, in Kubernetes it means: kill at once.
         lines += [f"TimeoutStopSec={grace}"] if grace else ["TimeoutStopSec=1", "KillSignal=SIGKILL"]
         return lines + [
@@ -291,15 +288,13 @@ class Systemd:
         )
 
     def _probe_period(self) -> int:
-        return min(
-            [
-                int(container["probes"][kind].get("periodSeconds") or 10)
-                for container in self.definition["containers"]
-                for kind in ("liveness", "readiness")
-                if kind in container["probes"]
-            ]
-            or [0]
-        )
+        """How often the timer must tick so that every probe can keep its own period; 0 if there is none."""
+        period = 0
+        for container in self.definition["containers"]:
+            for kind in ("liveness", "readiness"):
+                if kind in container["probes"]:
+                    period = math.gcd(period, int(container["probes"][kind].get("periodSeconds") or 10))
+        return period
 
     def _timer(self, period: int) -> list[str]:
         lines = self._head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of_target()
