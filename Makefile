@@ -34,7 +34,7 @@ lint: venv ## ruff, yamllint, ansible-lint
 	$(call step,lint)
 	ruff check --quiet --output-format concise .
 	yamllint --strict .
-	ansible-lint --quiet --strict
+	ansible-lint -q --strict
 
 .PHONY: types
 types: venv ## mypy --strict
