@@ -35,23 +35,39 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, file: File) -> None:
-    """Put a file in place atomically; whatever was at the path before, a link too, is replaced and not followed."""
-    beside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
-    remove(beside)
-    _create(beside, file)
-    os.rename(beside, path)
+def prepare(path: str, file: File) -> None:
+    """Have a file whole on disk beside its place, for `put` to move it there."""
+    remove(_beside(path))
+    _create(_beside(path), file)
+
+
+def put(path: str) -> None:
+    """Move a prepared file to its place by one rename; what was there before, a link too, is replaced, not followed."""
+    os.rename(_beside(path), path)
     sync_directory(os.path.dirname(path))
+
+
+def write(path: str, file: File) -> None:
+    prepare(path, file)
+    put(path)
+
+
+def _beside(path: str) -> str:
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
 
 
 def _create(path: str, file: File) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(file.content)
-        os.fchown(stream.fileno(), 0, file.group)
-        os.fchmod(stream.fileno(), file.mode)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(file.content)
+            stream.flush()
+            os.fchown(stream.fileno(), 0, file.group)
+            os.fchmod(stream.fileno(), file.mode)
+            os.fsync(stream.fileno())
+    except OSError:
+        remove(path)
+        raise
 
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:

@@ -59,7 +59,7 @@ class Enforcer:
             found = self.observe()
             runtime = Systemd(definition, secrets)
             if found is None or not found.intact or found.revision != definition["revision"]:
-                rendered = self._stage(runtime, found)
+                rendered = self._stage(runtime)
                 self._switch(runtime, rendered, found)
             if not self.check_mode:
                 self._wait_ready(runtime, timeout)
@@ -74,7 +74,7 @@ class Enforcer:
         with self._lock():
             found = self.observe()
             if found is None or found.revision != definition["revision"]:
-                self._stage(Systemd(definition, secrets), found)
+                self._stage(Systemd(definition, secrets))
 
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
@@ -99,7 +99,7 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
-    def _stage(self, runtime: Systemd, found: Instance | None) -> Rendered:
+    def _stage(self, runtime: Systemd) -> Rendered:
         definition = runtime.definition
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
@@ -114,8 +114,7 @@ class Enforcer:
         self._take_over(definition)
         root = runtime.revision
         self._show_difference(root, rendered)
-        whole = found is not None and found.intact and found.revision == definition["revision"]
-        if not whole and not self._is_staged(root, rendered):
+        if not self._is_staged(root, rendered):
             self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
         return rendered
 
@@ -216,13 +215,18 @@ class Enforcer:
             stale = [unit for unit in self._own_units() if unit not in wanted]
             states = show(self._own_units(), "ActiveState")
             running = [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+            if not self.check_mode:
+                self._prepare(definition["revision"], rendered, record)
             if running:
                 self._act("stop " + ", ".join(running), systemctl, "stop", "--", *running)
-            if stale:
-                self._act("remove " + ", ".join(stale), remove_units, stale)
-            self._act(
-                "put revision {} in place".format(definition["revision"]), self._install, runtime, rendered, record
-            )
+            try:
+                if stale:
+                    self._act("remove " + ", ".join(stale), remove_units, stale)
+                words = "put revision {} in place".format(definition["revision"])
+                self._act(words, self._install, runtime, rendered, record)
+            except OSError:
+                systemctl("start", "--no-block", "--", *running, check=False)  # better the old one than none
+                raise
         self._replace_named_units(definition)
         states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
         off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]
@@ -252,26 +256,33 @@ class Enforcer:
             for unit, file in rendered.unit_files().items()
         )
 
-    def _install(self, runtime: Systemd, rendered: Rendered, record: dict[str, Any]) -> None:
-        """All of ours is stopped here; the record is written first, so that whatever follows is known to be ours."""
+    def _prepare(self, revision: str, rendered: Rendered, record: dict[str, Any]) -> None:
+        """All that takes room on a disk, while the old instance still runs.
+
+        The record comes first, so that whatever follows is known to be ours.
+        """
         now = time.time()
-        revision = runtime.definition["revision"]
+        others = [entry for entry in record["history"] if entry["revision"] != revision]
         record.update(
             runtime="systemd",
             revision=revision,
             created=record["created"] or now,
             units=rendered.units,
-            history=[entry for entry in record["history"] if entry["revision"] != revision]
-            + [{"revision": revision, "at": now}],
+            history=[*others, {"revision": revision, "at": now}],
         )
         records.save(self.directory, record)
+        for unit, file in rendered.unit_files().items():
+            files.prepare(os.path.join(UNIT_DIRECTORY, unit), file)
+
+    def _install(self, runtime: Systemd, rendered: Rendered, record: dict[str, Any]) -> None:
+        """Nothing of ours runs here."""
         runtime.empty_volumes()
         record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
         records.save(self.directory, record)
-        for unit, file in sorted(rendered.unit_files().items()):
+        for unit in sorted(rendered.unit_files()):
             files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
-            files.write(os.path.join(UNIT_DIRECTORY, unit), file)
-        files.link(os.path.join("revisions", revision), os.path.join(self.directory, "current"))
+            files.put(os.path.join(UNIT_DIRECTORY, unit))
+        files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
         systemctl("daemon-reload")
 
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:

@@ -433,6 +433,7 @@ def remove_units(units: Sequence[str]) -> None:
     systemctl("disable", "--quiet", "--", *units, check=False)
     for unit in units:
         files.remove(os.path.join(UNIT_DIRECTORY, unit))
+        files.remove(os.path.join(UNIT_DIRECTORY, f".{unit}.new"))
         files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
         files.remove(os.path.join(UNIT_DIRECTORY, "multi-user.target.wants", unit))
         for suffix in (".json", ".json.new", ".lock", ".backoff", ".backoff.new", ".killed"):
