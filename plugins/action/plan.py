@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hosts": declaration.HOSTS,
     "observed": {"type": "str", "default": "everynode_observed"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "names": {"type": "list", "elements": "str", "default": []},
+    "names": declaration.NAMES,
     "quiet": {"type": "bool", "default": False},
 }
 
@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         seen: Mapping[str, Seen],
     ) -> list[tuple[Settings, dict[str, Wanted]]]:
         deleting = options["state"] == "absent"
-        keys = [_key(name) for name in options["names"]]
+        keys = [declaration.key_of(name) for name in options["names"]]
         if deleting and keys:
             return deletions(keys, names)
         loaded, _nodes = declaration.load_everything(self, task_vars, options["manifests"], names, inventory)
@@ -73,8 +73,3 @@ class ActionModule(ActionBase):
         # Only now is the architecture known, which is a label of the node too.
         arch = {name: look.observation.facts.arch for name, look in seen.items() if look.observation is not None}
         return desired(loaded, inventory.nodes(names, arch))
-
-
-def _key(name: str) -> tuple[str, str]:
-    namespace, slash, rest = name.strip().partition("/")
-    return (namespace, rest) if slash else ("default", namespace)

@@ -32,7 +32,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import a
 display = Display()
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "output": {"type": "str", "choices": ["table", "json"], "default": "table"},
+    "output": {"type": "str", "choices": list(declaration.OUTPUTS), "default": "table"},
     "output_file": {"type": "path"},
     "observed": {"type": "str", "default": "everynode_observed"},
 }
@@ -90,13 +90,16 @@ def _first_line(problem: run.Problem) -> str:
 
 
 def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | None) -> None:
-    text = json.dumps(items) if output == "json" else _for_people(plan)
+    """People read the terminal; the file is for programs, and takes the place of JSON on the terminal."""
+    if output == "table":
+        display.display(_for_people(plan))
+    elif output_file is None:
+        display.display(json.dumps(items))
     if output_file is None:
-        display.display(text)
         return
     try:
         with open(output_file, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(json.dumps(items) + "\n")
     except OSError as error:
         raise AnsibleActionFail(f"cannot write the report to {output_file}: {os.strerror(error.errno or 0)}") from error
 

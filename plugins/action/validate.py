@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, everynode contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuse bad manifests and bad labels on the control node, before any node is touched."""
+"""Refuse bad manifests, labels and options on the control node, before any node is touched."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -13,6 +14,14 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 
 display = Display()
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "manifests": declaration.MANIFESTS,
+    "names": declaration.NAMES,
+    "hosts": declaration.HOSTS,
+    "output": {"type": "str", "default": "table"},
+    "output_file": {"type": "path"},
+}
 
 
 class ActionModule(ActionBase):
@@ -24,13 +33,22 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        options = declaration.options(self, {"manifests": declaration.MANIFESTS, "hosts": declaration.HOSTS})
+        options = declaration.options(self, OPTIONS)
+        errors = declaration.output_problems(options["output"], options["output_file"])
+        if options["names"]:
+            errors += declaration.name_problems(options["names"])
+            if errors:
+                declaration.refuse(errors)
+            keys = ["/".join(declaration.key_of(name)) for name in options["names"]]
+        else:
+            keys = self._declared(task_vars, options, errors)
+        result.update(changed=False, daemonsets=keys)
+        return result
+
+    def _declared(self, task_vars: dict[str, Any], options: Mapping[str, Any], errors: list[str]) -> list[str]:
         names = declaration.node_names(self, task_vars, options["hosts"])
-        loaded, _nodes = declaration.load_everything(
-            self, task_vars, options["manifests"], names, Inventory(task_vars["hostvars"])
-        )
+        inventory = Inventory(task_vars["hostvars"])
+        loaded, _nodes = declaration.load_everything(self, task_vars, options["manifests"], names, inventory, errors)
         for line in declaration.notes(loaded):
             display.display(line)
-        daemonsets = {daemonset.key: None for manifests in loaded.values() for daemonset in manifests.daemonsets}
-        result.update(changed=False, daemonsets=list(daemonsets))
-        return result
+        return list(dict.fromkeys(daemonset.key for manifests in loaded.values() for daemonset in manifests.daemonsets))

@@ -17,12 +17,12 @@ description:
     M(everynode.daemonset.verdict).
 options:
   output:
-    description: What to print.
+    description: What to print. JSON is printed as one line, unless it goes to O(output_file).
     type: str
     choices: [table, json]
     default: table
   output_file:
-    description: A file on the control node to write it to, instead of printing it.
+    description: A file on the control node to write the JSON to.
     type: path
   observed:
     description: The name of the variable in which M(everynode.daemonset.observe) was registered.

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: validate
-short_description: Check manifests and node labels on the control node
+short_description: Check manifests, node labels and options on the control node
 version_added: 0.1.0
 description:
   - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels and taints
     of the inventory, everything at once, with the path of each field. No node is contacted.
   - Prints what is skipped, and which fields have no effect on a plain host.
+options:
+  names:
+    description: DaemonSets to delete, as C([NAMESPACE/]NAME). With these the manifests are not read.
+    type: list
+    elements: str
+    default: []
+  output:
+    description: What M(everynode.daemonset.report) will be asked to print, V(table) or V(json).
+    type: str
+    default: table
+  output_file:
+    description: The file that M(everynode.daemonset.report) will write.
+    type: path
 extends_documentation_fragment:
   - everynode.daemonset.manifests
   - everynode.daemonset.manifests.hosts
@@ -55,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 daemonsets:
-  description: The DaemonSets that the manifests declare, as namespace/name.
+  description: The DaemonSets that the manifests declare or O(names) gives, as namespace/name.
   returned: success
   type: list
   elements: str

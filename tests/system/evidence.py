@@ -17,10 +17,12 @@ from tests.nodes import Cluster, Node
 from .playbook import Run, play
 
 # Every file with its owner, mode, size and times (of content and of inode, which no program can set back), every file
-# of ours with its hash, and every unit of ours with the process that it runs. Logins write to wtmpdb.
+# of ours with its hash, and every unit of ours with the process that it runs. Logins write to wtmpdb, and a run that is
+# refused on the node held its lock in /run/everynode until then.
 EVERYTHING = r"""
 export LC_ALL=C
-find /etc /var/lib /run/everynode -path /var/lib/wtmpdb -prune -o -printf '%p %y %m %U %G %s %T@ %C@ %l\n' 2>/dev/null | sort
+find /etc /var/lib /run/everynode -path /var/lib/wtmpdb -prune -o -path /run/everynode -print -o \
+    -printf '%p %y %m %U %G %s %T@ %C@ %l\n' 2>/dev/null | sort
 find /etc /var/lib/everynode /run/everynode -type f -exec sha256sum {} + 2>/dev/null | sort
 systemctl show --all -p Id,LoadState,ActiveState,UnitFileState,InvocationID,MainPID,NRestarts 'everynode.*'
 """
@@ -29,6 +31,12 @@ systemctl show --all -p Id,LoadState,ActiveState,UnitFileState,InvocationID,Main
 def standing(nodes: Iterable[Node]) -> dict[str, list[str]]:
     """What stands on each node, line by line: equal if and only if nothing was changed, started or stopped."""
     return {node.name: node.run(EVERYTHING).stdout.splitlines() for node in nodes}
+
+
+def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The lines that are not in both, by node; empty if nothing was touched."""
+    found = {name: sorted(set(before[name]) ^ set(after[name])) for name in before}
+    return {name: lines for name, lines in found.items() if lines}
 
 
 def actions(run: Run) -> dict[str, list[str]]:
@@ -88,7 +96,8 @@ def clean_up(cluster: Cluster, nodes: list[Node], folder: Path, names: Iterable[
     assert done.code == 0, done.output
     for node in nodes:
         left = node.run(
-            "ls -d /var/lib/everynode /run/everynode/* /etc/systemd/system/*everynode* /etc/systemd/system/*/*everynode*;"
+            "ls -d /var/lib/everynode /run/everynode /etc/systemd/system/*everynode* "
+            "/etc/systemd/system/*/*everynode*;"
             "systemctl list-units --all --no-legend --plain 'everynode.*'",
             check=False,
         ).stdout

@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 
 from ..desired import not_feasible
 from ..manifest.model import Manifests
+from ..manifest.names import dns_label, dns_subdomain
 from ..scheduling import Node
 from .nodes import Inventory, names_matching
 from .sources import SourceError, load_for_nodes, read_sources
@@ -23,6 +24,8 @@ display = Display()
 
 MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
+NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
+OUTPUTS = ("table", "json")
 
 
 def options(action: ActionBase, specification: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -47,6 +50,39 @@ def node_names(action: ActionBase, task_vars: Mapping[str, Any], pattern: Any) -
     return names_matching(str(text), task_vars["groups"], action._loader)
 
 
+def key_of(name: str) -> tuple[str, str]:
+    """[NAMESPACE/]NAME → (namespace, name)."""
+    namespace, slash, rest = name.strip().partition("/")
+    return (namespace, rest) if slash else ("default", namespace)
+
+
+def name_problems(names: Iterable[str]) -> list[str]:
+    """A line for each of these that no DaemonSet can have as [NAMESPACE/]NAME."""
+    lines = []
+    for text in names:
+        namespace, name = key_of(text)
+        wrong = [*dns_label(namespace), *dns_subdomain(name)]
+        if wrong:
+            lines.append(f'"{text}" is no [NAMESPACE/]NAME of a DaemonSet: {wrong[0]}')
+    return lines
+
+
+def output_problems(output: str, output_file: str | None) -> list[str]:
+    """What would keep the report from being written, found out before anything is done."""
+    lines = []
+    if output not in OUTPUTS:
+        lines.append(f'daemonset_output is "{output}": expected {" or ".join(OUTPUTS)}')
+    if output_file is not None:
+        folder = os.path.dirname(os.path.abspath(output_file))
+        if os.path.isdir(output_file):
+            lines.append(f"daemonset_output_file: {output_file} is a folder, expected a file")
+        elif not os.path.isdir(folder):
+            lines.append(f"daemonset_output_file: {output_file} cannot be written: there is no folder {folder}")
+        elif not os.access(output_file if os.path.exists(output_file) else folder, os.W_OK):
+            lines.append(f"daemonset_output_file: {output_file} cannot be written: Permission denied")
+    return lines
+
+
 def load_manifests(
     action: ActionBase,
     task_vars: Mapping[str, Any],
@@ -65,9 +101,10 @@ def load_everything(
     manifests: Sequence[Any],
     names: Sequence[str],
     inventory: Inventory,
+    other_errors: Sequence[str] = (),
 ) -> tuple[dict[str, Manifests], dict[str, Node]]:
     """Manifests and nodes; all that is wrong with either is printed, line by line, before the task fails."""
-    errors: list[str] = []
+    errors = list(other_errors)
     nodes: dict[str, Node] = {}
     loaded: dict[str, Manifests] = {}
     try:
@@ -90,7 +127,9 @@ def refuse(errors: Sequence[str]) -> None:
     for line in errors:
         display.display(line, color="red")
     count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-    raise AnsibleActionFail(f"{count} in the manifests or the inventory, listed above; no node was touched.")
+    raise AnsibleActionFail(
+        f"{count} in the manifests, the inventory or the options, listed above; no node was touched."
+    )
 
 
 def notes(loaded: Mapping[str, Manifests]) -> list[str]:

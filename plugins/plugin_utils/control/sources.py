@@ -12,13 +12,14 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from ..manifest.errors import FieldError, ManifestError
 from ..manifest.model import Manifests, load
 
 PATTERNS = ("*.yaml", "*.yml", "*.json", "*.j2")
@@ -38,36 +39,45 @@ class Source(NamedTuple):
         return self.path.endswith(".j2")
 
 
-def read_sources(loader: DataLoader, manifests: Sequence[Any], search: Sequence[str]) -> list[Source]:
-    """Read what ``manifests`` names: paths, folders, globs (relative to the folders of ``search``), mappings.
+class Sources(NamedTuple):
+    """What could be read, and one line for each thing that could not: the rest is judged all the same."""
 
-    Raises SourceError with one line for each that cannot be read.
-    """
+    found: tuple[Source, ...]
+    errors: tuple[str, ...] = ()
+
+
+def read_sources(loader: DataLoader, manifests: Sequence[Any], search: Sequence[str]) -> Sources:
+    """Read what ``manifests`` names: paths, folders, globs (relative to the folders of ``search``), mappings."""
+    if not any(manifest != "" for manifest in manifests):
+        return Sources(
+            (), ("no manifest is given: use -e daemonset_manifests=FILE, a folder, a glob, or a list of them",)
+        )
     sources: list[Source] = []
     errors: list[str] = []
-    if not manifests:
-        errors.append("no manifest is given: use -e daemonset_manifests=FILE, a folder, a glob, or a list of them")
     for index, manifest in enumerate(manifests):
         try:
-            sources += _read(loader, manifest, index, search)
+            if isinstance(manifest, Mapping):
+                # JSON is YAML, so that inline objects may refer to what is in files, and the other way round.
+                sources.append(Source(f"inline[{index}]", "", _as_json(manifest)))
+                continue
+            paths = _paths(manifest, index, search)
         except SourceError as error:
             errors.append(str(error))
-    if errors:
-        raise SourceError("\n".join(errors))
-    return sources
+            continue
+        for path in paths:
+            try:
+                sources.append(Source(_short(path), path, _text(loader, path)))
+            except SourceError as error:
+                errors.append(str(error))
+    return Sources(tuple(sources), tuple(errors))
 
 
-def _read(loader: DataLoader, manifest: Any, index: int, search: Sequence[str]) -> Iterator[Source]:
-    if isinstance(manifest, Mapping):
-        # JSON is YAML, so that inline objects may refer to what is in files, and the other way round.
-        yield Source(f"inline[{index}]", "", json.dumps(plain(manifest)))
-        return
-    if not isinstance(manifest, str):
+def _paths(manifest: Any, index: int, search: Sequence[str]) -> list[str]:
+    if not isinstance(manifest, str) or not manifest:
         raise SourceError(
             f"manifest number {index + 1} is {manifest!r}: expected a path, a folder, a glob, or a mapping (an object)"
         )
-    for path in _found(str(manifest), search):
-        yield Source(_short(path), path, _text(loader, path))
+    return _found(str(manifest), search)
 
 
 def _found(name: str, search: Sequence[str]) -> list[str]:
@@ -99,36 +109,36 @@ def _short(path: str) -> str:
 
 def _text(loader: DataLoader, path: str) -> str:
     try:
+        with open(path, encoding="utf-8") as file:
+            file.read()  # Ansible's loader would take what is not UTF-8 as well, and make something of it
         return str(loader.get_text_file_contents(path))
+    except OSError as error:
+        raise SourceError(f"{_short(path)}: cannot be read: {os.strerror(error.errno or 0)}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{_short(path)}: cannot be read: byte {error.start + 1} is not UTF-8 text") from error
     except AnsibleError as error:
         raise SourceError(f"{_short(path)}: cannot be read: {words_of(error)}") from error
 
 
-def load_for_nodes(
-    sources: Sequence[Source], nodes: Iterable[str], variables_of: Any, templar: Templar
-) -> dict[str, Manifests]:
+def load_for_nodes(sources: Sources, nodes: Iterable[str], variables_of: Any, templar: Templar) -> dict[str, Manifests]:
     """What is declared for each node. Only files that end in ``.j2`` can differ; equal texts are loaded once.
 
     ``variables_of(node)`` gives that node's variables. Raises SourceError with all that is wrong, each thing once.
     """
-    if not any(source.templated for source in sources):
-        loaded = _load([(source.name, source.text) for source in sources])
-        return dict.fromkeys(nodes, loaded)
+    errors = dict.fromkeys(sources.errors)
     known: dict[tuple[str, ...], Manifests | None] = {}
     result: dict[str, Manifests] = {}
-    errors: dict[str, None] = {}
+    templated = any(source.templated for source in sources.found)
     for node in nodes:
-        try:
-            texts = _rendered(sources, node, variables_of(node), templar)
-            key = tuple(text for _name, text in texts)
-            if key not in known:
-                known[key] = None
-                known[key] = _load(texts)
-            manifests = known[key]
-            if manifests is not None:
-                result[node] = manifests
-        except SourceError as error:
-            errors.update(dict.fromkeys(str(error).split("\n")))
+        texts, failures = _rendered(sources.found, node, variables_of(node) if templated else {}, templar)
+        errors.update(dict.fromkeys(failures))
+        key = tuple(text for _name, text in texts)
+        if key not in known:
+            known[key], wrong = _load(texts, whole=not (sources.errors or failures))
+            errors.update(dict.fromkeys(wrong))
+        manifests = known[key]
+        if manifests is not None:
+            result[node] = manifests
     if errors:
         raise SourceError("\n".join(errors))
     return result
@@ -136,32 +146,46 @@ def load_for_nodes(
 
 def _rendered(
     sources: Sequence[Source], node: str, variables: Mapping[str, Any], templar: Templar
-) -> list[tuple[str, str]]:
-    texts = []
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """The texts with their names, and a line for each that could not be rendered."""
+    texts, errors = [], []
     for source in sources:
         if not source.templated:
             texts.append((source.name, source.text))
             continue
+        name = f"{source.name} (rendered for {node})"
         scope = templar.copy_with_new_env(searchpath=[os.path.dirname(source.path)], available_variables=variables)
         try:
             # The same Jinja settings as ansible.builtin.template.
             text = scope.template(trust_as_template(source.text), overrides={"trim_blocks": True})
         except AnsibleError as error:
-            raise SourceError(f"{source.name} (rendered for {node}): {words_of(error)}") from error
-        texts.append((f"{source.name} (rendered for {node})", _as_text(text)))
-    return texts
+            errors.append(f"{name}: {words_of(error)}")
+        else:
+            texts.append((name, _as_text(text)))
+    return texts, errors
 
 
 def _as_text(rendered: Any) -> str:
     """A file that is one single expression renders to an object of its own instead of to text."""
-    return str(rendered) if isinstance(rendered, str) else json.dumps(plain(rendered))
+    return str(rendered) if isinstance(rendered, str) else _as_json(rendered)
 
 
-def _load(texts: list[tuple[str, str]]) -> Manifests:
+def _as_json(value: Any) -> str:
+    """Dates, which YAML has and JSON has not, are texts, as Kubernetes takes them."""
+    return json.dumps(plain(value), default=str)
+
+
+def _load(texts: list[tuple[str, str]], whole: bool) -> tuple[Manifests | None, list[str]]:
+    """The manifests, or what is wrong with them; ``whole`` is false if some could not be read."""
     try:
-        return load(texts)
-    except ValueError as error:
-        raise SourceError(str(error)) from error
+        return load(texts), []
+    except ManifestError as error:
+        return None, [str(one) for one in error.errors if whole or not _is_missing(one)]
+
+
+def _is_missing(error: FieldError) -> bool:
+    """Whether something is not there, which may well be in a file that could not be read."""
+    return error.reason == "NotFound" or (error.reason == "Required" and not error.path)
 
 
 def plain(value: Any) -> Any:

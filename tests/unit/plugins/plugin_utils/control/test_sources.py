@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
@@ -38,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def names(manifests, *search):
-    return [source.name for source in read_sources(DataLoader(), manifests, [str(place) for place in search])]
+    return [source.name for source in read_sources(DataLoader(), manifests, [str(place) for place in search]).found]
 
 
 def test_files_folders_globs_and_objects(folder):
@@ -52,7 +54,7 @@ def test_a_folder_is_its_manifests_in_order_and_no_deeper(folder):
 
 def test_the_first_place_with_the_file_wins(folder):
     sources = read_sources(DataLoader(), ["e.yaml"], [str(folder), str(folder / "deeper")])
-    assert [source.text for source in sources] == ["# deeper/e.yaml"]
+    assert [source.text for source in sources.found] == ["# deeper/e.yaml"]
 
 
 def test_a_name_with_glob_characters_is_a_file_first(folder):
@@ -60,19 +62,53 @@ def test_a_name_with_glob_characters_is_a_file_first(folder):
     assert names(["x[1].yaml"], folder) == ["x[1].yaml"]
 
 
-def test_all_that_cannot_be_found_is_told_at_once(folder):
+def test_all_that_cannot_be_read_is_told_at_once(folder):
     (folder / "empty").mkdir()
-    with pytest.raises(SourceError) as caught:
-        read_sources(DataLoader(), ["nowhere.yaml", "empty", 7, "b.yaml"], [str(folder)])
-    first, second, third = str(caught.value).split("\n")
+    (folder / "garbage.yaml").write_bytes(b"kind\xff")
+    sources = read_sources(DataLoader(), ["nowhere.yaml", "empty", 7, "garbage.yaml", "", "b.yaml"], [str(folder)])
+    first, second, third, fourth, fifth = sources.errors
     assert first.startswith("nowhere.yaml: there is no such file")
     assert second.startswith("empty: this folder holds no manifest")
     assert third.startswith("manifest number 3 is 7: expected a path")
+    assert fourth == "garbage.yaml: cannot be read: byte 5 is not UTF-8 text"
+    assert fifth.startswith("manifest number 5 is '': expected a path")
+    assert [source.name for source in sources.found] == ["b.yaml"]
 
 
-def test_no_manifest_at_all(folder):
-    with pytest.raises(SourceError, match="no manifest is given"):
-        read_sources(DataLoader(), [], [str(folder)])
+@pytest.mark.parametrize("manifests", [[], [""]])
+def test_no_manifest_at_all(folder, manifests):
+    (message,) = read_sources(DataLoader(), manifests, [str(folder)]).errors
+    assert message.startswith("no manifest is given")
+
+
+def test_a_date_in_an_object_is_a_text(folder):
+    sources = read_sources(DataLoader(), [{"since": datetime.date(2026, 1, 2)}], [str(folder)])
+    assert sources.found[0].text == '{"since": "2026-01-02"}'
+
+
+def wrong_with(folder, *texts):
+    """The errors of these files, of which the first does not exist."""
+    for index, text in enumerate(texts):
+        (folder / f"{index}.yaml.j2").write_text(text)
+    given = ["nowhere.yaml", *(f"{index}.yaml.j2" for index in range(len(texts)))]
+    with pytest.raises(SourceError) as caught:
+        load_for_nodes(
+            read_sources(DataLoader(), given, [str(folder)]), ["web1"], lambda _node: {}, Templar(loader=DataLoader())
+        )
+    return str(caught.value).split("\n")
+
+
+def test_what_can_be_read_is_judged_beside_what_cannot(folder):
+    missing, undefined, field = wrong_with(folder, "{{ nobody_set_this }}", MANIFEST.replace("args:", "arks:"))
+    assert missing.startswith("nowhere.yaml: there is no such file")
+    assert "0.yaml.j2 (rendered for web1): 'nobody_set_this' is undefined" in undefined
+    assert "containers[0].arks: Unknown field" in field
+
+
+def test_what_may_be_in_the_file_that_is_not_there_is_not_called_missing(folder):
+    reference = MANIFEST.replace("args:", "envFrom: [{configMapRef: {name: elsewhere}}], args:")
+    assert len(wrong_with(folder)) == 1
+    assert len(wrong_with(folder, reference)) == 1
 
 
 def arguments_by_node(folder, name, text, variables):
