@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 FORMS: dict[str, tuple[Callable[[Path], Any], set[str]]] = {
     "a file of several documents": (lambda folder: f"{folder}/alpha.yaml", {"alpha"}),
     "a List in JSON": (lambda folder: [f"{folder}/beta.json"], {"beta"}),
-    "a folder": (lambda folder: str(folder), {"alpha", "beta", "gamma"}),
+    "a folder": (str, {"alpha", "beta", "gamma"}),
     "a glob": (lambda folder: f"{folder}/*.y*ml", {"alpha", "gamma"}),
     "files, separated by commas": (lambda folder: f"{folder}/alpha.yaml,{folder}/gamma.yml", {"alpha", "gamma"}),
     "an object": (lambda folder: daemonset("delta"), {"delta"}),
