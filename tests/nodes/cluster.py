@@ -9,6 +9,7 @@ Whatever it starts carries its name, so that taking it down takes nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -38,6 +39,8 @@ class Cluster:
             raise NodesError(f"a cluster's name holds lower case letters, digits and dashes: {name!r} does not")
         self.name = name
         self.folder = CACHE / name
+        # Another checkout's nodes of the same name have another key: they are not ours to use or to remove.
+        self._label = f"{name}-{hashlib.sha256(bytes(CACHE)).hexdigest()[:6]}"
         self.key = self.folder / "id_ed25519"
         self._client: docker.DockerClient | None = None
 
@@ -55,7 +58,7 @@ class Cluster:
 
     def nodes(self) -> list[Node]:
         """The nodes that are there, running or not, by name."""
-        found = self.client.containers.list(all=True, filters={"label": f"{CLUSTER_LABEL}={self.name}"})
+        found = self.client.containers.list(all=True, filters={"label": f"{CLUSTER_LABEL}={self._label}"})
         return sorted((Node(container) for container in found), key=lambda node: node.name)
 
     def up(self, specs: Iterable[NodeSpec]) -> list[Node]:
@@ -75,7 +78,7 @@ class Cluster:
                 node.remove()
                 node = None
             if node is None:
-                node = create(self.client, self.name, spec, images[spec.suite], public_key)
+                node = create(self.client, self._label, spec, images[spec.suite], public_key)
             if node.state != "running":
                 node.start()
             node.wait()

@@ -4,8 +4,8 @@
 
 """Real nodes for the tests of this folder: started once for all of them, removed at the end.
 
-EVERYNODE_CLUSTER names them, so that two checkouts need not share them. With EVERYNODE_KEEP_NODES=1 they are still
-there afterwards (`python -m tests.nodes list --cluster tests`), and the next run goes on with them.
+With EVERYNODE_KEEP_NODES=1 they are still there afterwards (`python -m tests.nodes list --cluster tests`), and the next
+run goes on with them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NODES = (
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster(os.environ.get("EVERYNODE_CLUSTER", "tests"))
+    cluster = Cluster("tests")
     yield cluster
     if not os.environ.get("EVERYNODE_KEEP_NODES"):
         cluster.down()
