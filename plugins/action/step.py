@@ -114,7 +114,7 @@ class _Steps:
         definition, secrets = self._definition(settings, entry, seen.observation)
         if self.phase == STAGE:
             return self._host.stage(definition, secrets, seen.observation.facts.package_manager)
-        return self._host.present(definition, secrets)
+        return self._host.present(definition, secrets, staged=entry.step in STAGED_STEPS)
 
     def _definition(self, settings: Settings, entry: Entry, observation: Observation) -> tuple[dict[str, Any], str]:
         inventory = Inventory(self._task_vars["hostvars"])

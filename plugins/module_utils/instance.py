@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import time
@@ -23,7 +24,7 @@ from . import files, keeper, observation
 from . import record as records
 from .observation import LISTING, MARK, ROOT, RUN, UNIT_DIRECTORY, Instance
 from .runtimes import systemd
-from .runtimes.systemd import Rendered, Systemd, remove_units, show, systemctl
+from .runtimes.systemd import Rendered, Systemd, Variables, remove_units, show, systemctl
 
 STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
 HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
@@ -48,6 +49,7 @@ class Enforcer:
         self.directory = os.path.join(ROOT, namespace, name)
         self.check_mode = check_mode
         self.actions: list[str] = []
+        self.staging: list[str] = []  # the part of them that `staged` takes as well
         self.before: list[str] = []
         self.after: list[str] = []
 
@@ -60,6 +62,8 @@ class Enforcer:
             runtime = Systemd(definition, secrets)
             if found is None or not found.intact or found.revision != definition["revision"]:
                 rendered = self._stage(runtime)
+                if found is None or found.revision != definition["revision"]:
+                    self.staging = list(self.actions)
                 self._switch(runtime, rendered, found)
             if not self.check_mode:
                 self._wait_ready(runtime, timeout)
@@ -113,7 +117,7 @@ class Enforcer:
             raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
         self._take_over(definition)
         root = runtime.revision
-        self._show_difference(root, rendered)
+        self._show_difference(runtime, rendered)
         if not self._is_staged(root, rendered):
             self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
         return rendered
@@ -414,25 +418,62 @@ class Enforcer:
     def _installed(self, unit: str) -> bytes | None:
         return files.read(os.path.join(UNIT_DIRECTORY, unit))
 
-    def _show_difference(self, root: str, rendered: Rendered) -> None:
-        current = os.path.join(self.directory, "current")
+    def _show_difference(self, runtime: Systemd, rendered: Rendered) -> None:
+        """Units, environment and volumes; of a Secret only that it differs."""
         for unit, file in sorted(rendered.unit_files().items()):
             self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), file.content)
-        for name, file in sorted(rendered.files.items()):
-            if name.startswith("volumes/") or (name.startswith("environment/") and not file.secret):
-                self._differs(name, files.read(os.path.join(current, name)), file.content, file.secret)
+        former = self._former()
+        former_files = former.render().files if former else {}
+        self._show_environment(former.environments() if former else {}, former_files, runtime.environments())
+        for name in sorted(name for name in {*former_files, *rendered.files} if name.startswith("volumes/")):
+            known, wanted = former_files.get(name), rendered.files.get(name)
+            secret = wanted is not None and wanted.secret
+            # What nobody can tell any more to be no secret is taken for one.
+            was_secret = known.secret if known else former is None or secret
+            self._differs(name, self._in_place(name), wanted and wanted.content, was_secret, secret)
 
-    def _differs(self, name: str, before: bytes | None, after: bytes | None, secret: bool = False) -> None:
+    def _former(self) -> Systemd | None:
+        """The revision that is in place, if it still says what it is."""
+        try:
+            data = json.loads(self._in_place("definition.json") or b"")
+            former = Systemd(data["definition"], data["secrets"])
+            former.render()
+        except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
+            return None
+        return former
+
+    def _show_environment(
+        self, before: Mapping[str, Variables], former_files: Mapping[str, files.File], after: Mapping[str, Variables]
+    ) -> None:
+        for container in sorted({*before, *after}):
+            name = "environment/" + container
+            old, new = before.get(container), after.get(container)
+            there, known = self._in_place(name), former_files.get(name)
+            old_text = None if there is None else _environment_shown(old or {}, new or {}, "before")
+            if there is not None and (known is None or there != known.content):
+                old_text = (old_text or b"") + b"(it is not as it was written)\n"
+            self._differs(name, old_text, None if new is None else _environment_shown(new, old or {}, "after"))
+
+    def _in_place(self, name: str) -> bytes | None:
+        return files.read(os.path.join(self.directory, "current", name))
+
+    def _differs(
+        self,
+        name: str,
+        before: bytes | None,
+        after: bytes | None,
+        secret_before: bool = False,
+        secret_after: bool = False,
+    ) -> None:
         if before == after:
             return
-        for content, side in ((before, self.before), (after, self.after)):
+        for side, content, secret, when in (
+            (self.before, before, secret_before, "before"),
+            (self.after, after, secret_after, "after"),
+        ):
             if content is not None:
-                text = content.decode("utf-8", "replace")
-                side.append(
-                    "--- {}\n{}".format(
-                        name, "(secret, %s)\n" % ("before" if side is self.before else "after") if secret else text
-                    )
-                )
+                text = f"(secret, {when})\n" if secret else content.decode("utf-8", "replace")
+                side.append(f"--- {name}\n{text}")
 
 
 class _Lock(ContextManager[None]):
@@ -470,6 +511,16 @@ class _Lock(ContextManager[None]):
         keeper.forget(self.path)
         self.file.close()
         _remove_if_empty(RUN)
+
+
+def _environment_shown(variables: Variables, others: Variables, when: str) -> bytes:
+    """A line for each variable; of one that comes from a Secret only whether it is the same on the other side."""
+    lines = []
+    for name, (value, secret) in sorted(variables.items()):
+        if secret:
+            value = "(secret)" if others.get(name) == (value, True) else f"(secret, {when})"
+        lines.append(f"{name}={value}\n")
+    return "".join(lines).encode()
 
 
 def _fingerprints(root: str, rendered: Rendered) -> bytes:

@@ -114,6 +114,12 @@ actions:
     - write revision 1b2c3d4e5f60
     - put revision 1b2c3d4e5f60 in place
     - start everynode.default.node-exporter.service
+staging:
+  description: The first of RV(actions), those that O(state=staged) takes as well.
+  returned: with O(definition)
+  type: list
+  elements: str
+  sample: [write revision 1b2c3d4e5f60]
 instance:
   description: What stands on the host afterwards; empty if nothing does.
   returned: always but in check mode
@@ -162,7 +168,7 @@ def run(module: AnsibleModule) -> dict:
         result.update(failed=True, msg=_without(str(error), secrets))
     except OSError as error:
         result.update(failed=True, msg=f"{namespace}/{name}: {error}")
-    result.update(changed=bool(enforcer.actions), actions=enforcer.actions)
+    result.update(changed=bool(enforcer.actions), actions=enforcer.actions, staging=enforcer.staging)
     if module._diff:
         result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
     return result

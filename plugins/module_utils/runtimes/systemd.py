@@ -19,7 +19,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from .. import files, keeper
 from ..files import File
@@ -42,6 +42,9 @@ HOST_PATH_TESTS = {
     "CharDevice": stat.S_ISCHR,
     "BlockDevice": stat.S_ISBLK,
 }
+
+
+Variables = Dict[str, Tuple[str, bool]]  # the value, and whether it comes from a Secret
 
 
 class Rendered(NamedTuple):
@@ -74,9 +77,7 @@ class Systemd:
         for container in containers:
             unit = self.unit(container)
             content["units/" + unit] = _text(self._service(container, earlier))
-            content["environment/" + container["name"]] = File(
-                self._environment_file(container), 0o600, secret=True
-            )
+            content["environment/" + container["name"]] = File(self._environment_file(container), 0o600, secret=True)
             units.append(_entry(unit, container["name"], readiness="readiness" in container["probes"]))
             if container["role"] != "main":
                 earlier.append(container)
@@ -94,9 +95,7 @@ class Systemd:
         content["keeper.py"] = File(_keeper_source(), 0o644)
         content["keeper.json"] = File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
         public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
-        content["definition.json"] = File(
-            _json({"definition": public, "secrets": self.secrets}), 0o600, secret=True
-        )
+        content["definition.json"] = File(_json({"definition": public, "secrets": self.secrets}), 0o600, secret=True)
         archives = sorted({source["sha256"] for source in self.definition["sources"] if source["kind"] == "archive"})
         if archives:
             content["archives"] = File("".join(sha + "\n" for sha in archives).encode(), 0o644)
@@ -235,12 +234,24 @@ class Systemd:
             source, read_only = os.path.join(self.directory, "volumes", volume["name"]), mount["readOnly"]
         return os.path.normpath(os.path.join(source, mount["subPath"])), read_only
 
+    def environments(self) -> dict[str, Variables]:
+        """What is in the environment file of each container."""
+        result = {}
+        for container in self.definition["containers"]:
+            name = container["name"]
+            variables = {key: (value, False) for key, value in container["environment"].items()}
+            for key, value in self.secrets["environment"].get(name, {}).items():
+                variables[key] = (value, True)
+            for index, word in self.secrets["arguments"].get(name, {}).items():
+                variables["EVERYNODE_ARGUMENT_" + index] = (word, True)
+            result[name] = variables
+        return result
+
     def _environment_file(self, container: Mapping[str, Any]) -> bytes:
-        variables = dict(container["environment"])
-        variables.update(self.secrets["environment"].get(container["name"], {}))
-        for index, word in self.secrets["arguments"].get(container["name"], {}).items():
-            variables["EVERYNODE_ARGUMENT_" + index] = word
-        return "".join(f"{name}={_environment_value(value)}\n" for name, value in sorted(variables.items())).encode()
+        variables = self.environments()[container["name"]]
+        return "".join(
+            f"{name}={_environment_value(value)}\n" for name, (value, _secret) in sorted(variables.items())
+        ).encode()
 
     def _volume_files(self, volume: Mapping[str, Any]) -> dict[str, File]:
         hidden = self.secrets["files"].get(volume["name"], {})

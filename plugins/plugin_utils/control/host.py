@@ -96,10 +96,13 @@ class Host:
                 self._unpack(outcome, source["url"], source["sha256"], source["path"])
         return outcome
 
-    def present(self, definition: Mapping[str, Any], secrets: str) -> Outcome:
-        """Put the definition's revision in place and wait until it is ready."""
+    def present(self, definition: Mapping[str, Any], secrets: str, staged: bool = False) -> Outcome:
+        """Put the definition's revision in place and wait until it is ready.
+
+        ``staged``: it was staged before, though in a dry run nothing shows that.
+        """
         outcome = Outcome()
-        self._enforce(outcome, "present", definition["namespace"], definition["name"], definition, secrets)
+        self._enforce(outcome, "present", definition["namespace"], definition["name"], definition, secrets, staged)
         return outcome
 
     def absent(self, namespace: str, name: str) -> Outcome:
@@ -115,6 +118,7 @@ class Host:
         name: str,
         definition: Mapping[str, Any] | None,
         secrets: str,
+        staged: bool = False,
     ) -> None:
         arguments: dict[str, Any] = {"namespace": namespace, "name": name, "state": state}
         if definition is not None:
@@ -122,7 +126,8 @@ class Host:
         if self._timeout is not None:
             arguments["timeout"] = self._timeout
         result = self._module(INSTANCE_MODULE, arguments)
-        for action in result.get("actions", []):
+        told_already = len(result.get("staging", [])) if staged and self._check_mode else 0
+        for action in result.get("actions", [])[told_already:]:
             outcome.add(action)
         outcome.changed |= bool(result.get("changed"))
         diff = result.get("diff") or {}
