@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         items = as_items(plan)
         _show(plan, items, options["output"], options["output_file"])
         run.set_verdict(_verdict(plan, problems, check_mode=bool(self._task.check_mode)))
-        result.update(changed=False, **items)
+        result.update(changed=False, daemonsets=items["items"])
         return result
 
 

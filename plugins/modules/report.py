@@ -65,7 +65,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-items:
+daemonsets:
   description: One item for each DaemonSet, with Kubernetes' C(status) and the state of each node.
   returned: success
   type: list
