@@ -27,6 +27,14 @@ def read(path: str) -> bytes | None:
         return None
 
 
+def free_bytes(path: str) -> int:
+    """What root may still write where this folder is, or will be."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    status = os.statvfs(path)
+    return status.f_bfree * status.f_frsize
+
+
 def sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -46,12 +54,15 @@ def write(path: str, file: File) -> None:
 
 def _create(path: str, file: File) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(file.content)
-        os.fchown(stream.fileno(), 0, file.group)
-        os.fchmod(stream.fileno(), file.mode)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(file.content)
+            os.fchown(stream.fileno(), 0, file.group)
+            os.fchmod(stream.fileno(), file.mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error  # a write's own does not say where
 
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:

@@ -28,6 +28,8 @@ from .runtimes.systemd import Rendered, Systemd, remove_units, show, systemctl
 STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
 HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
 LOCK_SECONDS = 60.0
+# Bytes that must be free where the switch writes. It needs less, but may not fail between the old instance and the new.
+ROOM = 1 << 20
 
 
 class InstanceError(Exception):
@@ -114,10 +116,22 @@ class Enforcer:
         self._take_over(definition)
         root = runtime.revision
         self._show_difference(root, rendered)
-        whole = found is not None and found.intact and found.revision == definition["revision"]
-        if not whole and not self._is_staged(root, rendered):
+        same = found is not None and found.revision == definition["revision"]
+        is_written = (found is not None and found.intact and same) or self._is_staged(root, rendered)
+        if not same:
+            self._require_room(0 if is_written else sum(len(file.content) for file in rendered.files.values()))
+        if not is_written:
             self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
         return rendered
+
+    def _require_room(self, revision_bytes: int) -> None:
+        for folder, needed in ((ROOT, ROOM + revision_bytes), (UNIT_DIRECTORY, ROOM)):
+            free = files.free_bytes(folder)
+            if free < needed:
+                raise InstanceError(
+                    f"{self.key} is left as it is: only {free >> 10} KiB are free in {folder}, and a new revision "
+                    f"needs {-(-needed >> 10)} KiB"
+                )
 
     def _is_staged(self, root: str, rendered: Rendered) -> bool:
         fingerprints = files.read(os.path.join(root, "fingerprints"))
@@ -217,6 +231,7 @@ class Enforcer:
             states = show(self._own_units(), "ActiveState")
             running = [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
             if running:
+                self._require_room(0)
                 self._act("stop " + ", ".join(running), systemctl, "stop", "--", *running)
             if stale:
                 self._act("remove " + ", ".join(stale), remove_units, stale)

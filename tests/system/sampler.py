@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who ran when: a service on the node that looks at its processes many times a second and knows nothing of the collection."""
+"""Who ran when: a service on the node looks many times a second; it knows nothing of the collection."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOG = "/var/tmp/sampler.log"
 # So often it must have looked on average, however busy the machine was, for its silence to prove anything.
 LOOKS_PER_SECOND = 10
 
-# Its log has a line for every change: the machine's clock, which all nodes share; {process: the word after the mark}; how
-# often it has looked since the line before, null in the first one after a boot.
+# Its log has a line for every change: the machine's clock, which all nodes share; {process: the word after the mark};
+# how often it has looked since the line before, null in the first one after a boot.
 SERVICE = f"""
 [Unit]
 DefaultDependencies=no

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -50,8 +51,11 @@ AMID = (
 STAGING, SWITCHING = 1, 2  # the calls of the module in an update
 
 
-def canary(word: str, max_unavailable: int | str = "100%", **container: Any) -> dict[str, Any]:
-    manifest = daemonset(NAME, **{"image": "host:///usr/bin/python3", "args": ["-c", PROGRAM, NAME, word], **container})
+def canary(
+    word: str, max_unavailable: int | str = "100%", pod: dict[str, Any] | None = None, **container: Any
+) -> dict[str, Any]:
+    spec = {"image": "host:///usr/bin/python3", "args": ["-c", PROGRAM, NAME, word], **container}
+    manifest = daemonset(NAME, pod, **spec)
     manifest["spec"]["updateStrategy"] = {"rollingUpdate": {"maxUnavailable": max_unavailable}}
     return manifest
 
@@ -90,22 +94,30 @@ class Estate:
         self.inventory = inventory
         self._folder = folder
 
-    def manifest(self, word: str, **more: Any) -> str:
-        return write(self._folder / f"{word}.yaml", canary(word, **more))
+    def manifest(self, word: str, *beside: dict[str, Any], **more: Any) -> str:
+        return write(self._folder / f"{word}.yaml", *beside, canary(word, **more))
 
-    def apply(self, word: str, **more: Any) -> Run:
-        return play("apply", self.inventory, daemonset_manifests=self.manifest(word, **more))
+    def apply(self, word: str, *beside: dict[str, Any], **more: Any) -> Run:
+        return play("apply", self.inventory, daemonset_manifests=self.manifest(word, *beside, **more))
+
+    def processes(self) -> list[str]:
+        """The process ids on each node."""
+        return [node.run(f"pgrep -f '{NAME} [a-z]+$'").stdout for node in self.nodes]
 
     def delete(self) -> None:
         done = play("delete", self.inventory, daemonset_names=NAME)
         assert done.code == 0, done.output
 
-    def converge(self, word: str, **more: Any) -> None:
-        """One apply makes it right, and a second one finds nothing to do."""
+    def stand(self, word: str, **more: Any) -> None:
+        """One apply makes it right."""
         done = self.apply(word, **more)
         assert done.code == 0, done.output
         for node in self.nodes:
             assert running(node) == [word], done.output
+
+    def converge(self, word: str, **more: Any) -> None:
+        """One apply makes it right, and a second one finds nothing to do."""
+        self.stand(word, **more)
         again = self.apply(word, **more)
         assert again.code == 0, again.output
         assert again.changed == 0, again.output
@@ -134,7 +146,7 @@ def refused(done: Run) -> str:
     return done.output
 
 
-# --------------------------------------------------------------------------------------------------------- the controller
+# ------------------------------------------------------------------------------------------------------- the controller
 
 KILLS = {"create": 2, "update": 4, "delete": 2}
 
@@ -160,7 +172,7 @@ def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, floa
     words = itertools.cycle(["red", "blue"])
     now = next(words)
     if act != "create":
-        two.converge(now)
+        two.stand(now)
     for turn in range(KILLS[act]):
         if act == "create":
             two.delete()
@@ -213,7 +225,7 @@ def amid(node: Node, call: int, delay: float, deed: str) -> bool:
 def test_the_node_is_left_in_the_middle(deed: str, calls: list[int], two: Estate) -> None:
     chance = random.Random(deed)
     words = itertools.cycle(["red", "blue"])
-    two.converge(next(words))
+    two.stand(next(words))
     hits = 0
     for turn, call in enumerate(calls):
         now = next(words)
@@ -229,7 +241,7 @@ def test_the_node_is_left_in_the_middle(deed: str, calls: list[int], two: Estate
 
 
 def test_the_node_reboots_in_the_middle(two: Estate) -> None:
-    two.converge("red")
+    two.stand("red")
     with ThreadPoolExecutor() as pool:
         run = pool.submit(two.apply, "blue")
         assert amid(two.nodes[0], SWITCHING, 0.4, "true")
@@ -238,33 +250,44 @@ def test_the_node_reboots_in_the_middle(two: Estate) -> None:
     two.converge("blue")
 
 
-# ------------------------------------------------------------------------------------------------------------- full disks
+# ----------------------------------------------------------------------------------------------------------- full disks
 
 
 def test_the_disk_is_full(two: Estate) -> None:
     two.delete()
-    full = two.nodes[0]
-    full.run("mkdir /var/lib/everynode; mount -t tmpfs -o size=256k none /var/lib/everynode")
+    state, units = "/var/lib/everynode", "/etc/systemd/system"
+    node, other = two.nodes
+    # A disk of its own for what everynode keeps, and on the other node for its units.
+    node.run(f"mkdir {state}; mount -t tmpfs -o size=4m none {state}")
+    other.run(f"mount -t tmpfs -o size=4m none /mnt; cp -a {units}/. /mnt; mount --move /mnt {units}")
+    # Each small file takes a whole block.
+    many = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "many"}}
+    many["data"] = {f"key{number}": "x" for number in range(600)}
+    mounted = {
+        "pod": {"volumes": [{"name": "many", "configMap": {"name": "many"}}]},
+        "volumeMounts": [{"name": "many", "mountPath": "/mnt"}],
+    }
     try:
-        two.converge("red")
-        before = full.run(f"cd {STATE}; find . -type f -o -type l | sort").stdout
-        processes = full.run(f"pgrep -f '{NAME} red$'").stdout
-        # Nothing fits; or something does, and not all of it.
-        for left in (0, 16 * 1024):
-            full.run("cat /dev/zero >/var/lib/everynode/filler", check=False)
-            full.run(f"truncate -s -{left} /var/lib/everynode/filler")
-            said = refused(two.apply("blue"))
-            assert "No space left on device" in said
-            assert full.name in said
-            assert [running(node) for node in two.nodes] == [["red"], ["red"]]
-            assert full.run(f"pgrep -f '{NAME} red$'").stdout == processes
-            assert full.run(f"cd {STATE}; find . -type f -o -type l | sort").stdout == before
-        full.run("rm /var/lib/everynode/filler")
+        two.stand("red")
+        before = two.processes()
+        for full, disk, free, beside, more, why in (
+            (node, state, 64, [], {}, f"only 64 KiB are free in {state}"),
+            (node, state, 2048, [many], mounted, "No space left on device"),
+            (other, units, 0, [], {}, f"only 0 KiB are free in {units}"),
+        ):
+            full.run(f"cat /dev/zero >{disk}/filler; truncate -s -{free}K {disk}/filler", check=False)
+            said = refused(two.apply("blue", *beside, **more))
+            assert re.search(rf"^{full.name}: {NAME}: failed to stage: .*{why}", said, re.MULTILINE), said
+            assert two.processes() == before
+            assert full.run(f"find {STATE} {units} -name '*.new'").stdout == ""
+            full.run(f"rm {disk}/filler")
         two.converge("blue")
     finally:
-        full.run("rm -f /var/lib/everynode/filler")
+        node.run(f"rm -f {state}/filler")
+        other.run(f"rm -f {units}/filler")
         two.delete()
-        full.run("umount /var/lib/everynode; rmdir /var/lib/everynode")
+        node.run(f"umount {state}; rmdir {state}")
+        other.run(f"umount {units}; systemctl daemon-reload")
 
 
 # -------------------------------------------------------------------------------------------------------- two at a time
@@ -276,7 +299,7 @@ def at_once(*runs: Callable[[], Run]) -> list[Run]:
 
 
 def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
-    two.converge("red")
+    two.stand("red")
     since = time.monotonic()
     for done in at_once(lambda: two.apply("blue"), lambda: two.apply("blue")):
         assert done.code == 0, done.output
@@ -287,7 +310,7 @@ def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
 
 
 def test_two_applies_of_different_revisions(two: Estate) -> None:
-    two.converge("red")
+    two.stand("red")
     for done in at_once(lambda: two.apply("blue"), lambda: two.apply("green")):
         assert "Traceback" not in done.output
     two.converge("blue")
@@ -318,7 +341,7 @@ def down_at_once(samplers: list[Sampler], since: float) -> int:
 
 
 def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> None:
-    four.converge("red")
+    four.stand("red")
     since = time.monotonic()
     four.converge("blue", max_unavailable=1)
     assert down_at_once(samplers, since) == 1
@@ -328,7 +351,7 @@ def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> No
 def test_an_update_that_was_killed_keeps_its_budget(
     four: Estate, samplers: list[Sampler], seconds: dict[str, float]
 ) -> None:
-    four.converge("red")
+    four.stand("red")
     since = time.monotonic()
     doomed = begin("apply", four.inventory, daemonset_manifests=four.manifest("blue", max_unavailable=1))
     assert amid(four.nodes[1], SWITCHING, 0.5, "true")
@@ -338,7 +361,7 @@ def test_an_update_that_was_killed_keeps_its_budget(
 
 
 def test_a_revision_that_fails_halts_the_update(four: Estate, samplers: list[Sampler]) -> None:
-    four.converge("red")
+    four.stand("red")
     since = time.monotonic()
     broken = {"args": ["-c", "raise SystemExit('no such spool')", NAME, "broken"]}
     said = refused(four.apply("broken", max_unavailable=1, **broken))
@@ -351,7 +374,7 @@ def test_a_revision_that_fails_halts_the_update(four: Estate, samplers: list[Sam
 
 
 def test_staging_that_fails_anywhere_restarts_nothing_anywhere(four: Estate, samplers: list[Sampler]) -> None:
-    four.converge("red")
+    four.stand("red")
     program = "/usr/local/bin/canary"
     lacking = four.nodes[2]
     for node in four.nodes:
