@@ -27,6 +27,14 @@ def read(path: str) -> bytes | None:
         return None
 
 
+def free_bytes(path: str) -> int:
+    """What root may still write where this folder is, or will be."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    status = os.statvfs(path)
+    return status.f_bfree * status.f_frsize
+
+
 def sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -65,9 +73,9 @@ def _create(path: str, file: File) -> None:
             os.fchown(stream.fileno(), 0, file.group)
             os.fchmod(stream.fileno(), file.mode)
             os.fsync(stream.fileno())
-    except OSError:
+    except OSError as error:
         remove(path)
-        raise
+        raise OSError(error.errno, error.strerror, path) from error  # a write's own does not say where
 
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:

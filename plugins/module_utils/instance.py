@@ -29,6 +29,8 @@ from .runtimes.systemd import Rendered, Systemd, Variables, remove_units, show, 
 STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
 HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
 LOCK_SECONDS = 60.0
+# Bytes that must be free where the switch writes. It needs less, but may not fail between the old instance and the new.
+ROOM = 1 << 20
 
 
 class InstanceError(Exception):
@@ -118,9 +120,20 @@ class Enforcer:
         self._take_over(definition)
         root = runtime.revision
         self._show_difference(runtime, rendered)
-        if not self._is_staged(root, rendered):
+        written = self._is_staged(root, rendered)
+        self._require_room(0 if written else sum(len(file.content) for file in rendered.files.values()))
+        if not written:
             self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
         return rendered
+
+    def _require_room(self, revision_bytes: int) -> None:
+        for folder, needed in ((ROOT, ROOM + revision_bytes), (UNIT_DIRECTORY, ROOM)):
+            free = files.free_bytes(folder)
+            if free < needed:
+                raise InstanceError(
+                    f"{self.key} is left as it is: only {free >> 10} KiB are free in {folder}, and a new revision "
+                    f"needs {-(-needed >> 10)} KiB"
+                )
 
     def _is_staged(self, root: str, rendered: Rendered) -> bool:
         fingerprints = files.read(os.path.join(root, "fingerprints"))

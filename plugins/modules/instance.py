@@ -167,7 +167,8 @@ def run(module: AnsibleModule) -> dict:
     except InstanceError as error:
         result.update(failed=True, msg=_without(str(error), secrets))
     except OSError as error:
-        result.update(failed=True, msg=f"{namespace}/{name}: {error}")
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        result.update(failed=True, msg=f"{namespace}/{name}: {said}")
     result.update(changed=bool(enforcer.actions), actions=enforcer.actions, staging=enforcer.staging)
     if module._diff:
         result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ def play(verb: str, inventory: Path, *arguments: str, **variables: Any) -> Run:
         done = ansible.run("ansible-playbook", *words, inventory=inventory, timeout=SECONDS)
         items = json.loads(report.read_text())["items"] if report.exists() else []
     return Run(done.returncode, done.stdout + done.stderr, items)
+
+
+def begin(verb: str, inventory: Path, **variables: Any) -> subprocess.Popen[bytes]:
+    """Start a playbook of the collection in a process group of its own, for a test that means to kill it."""
+    return subprocess.Popen(
+        ["ansible-playbook", "-i", str(inventory), *arguments_for(verb, **variables)],
+        env=ansible.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def daemonset(

@@ -22,6 +22,7 @@ from .sources import words_of
 
 INSTANCE_MODULE = "everynode.daemonset.instance"
 DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
+NO_RESULT = "Module result deserialization failed"  # how ansible-core puts it
 
 # An unpacked archive carries what its files looked like, so that one that was tampered with is unpacked again.
 ARCHIVE_LISTING = "find . -type f ! -name .everynode -printf '%P %m %s %T@\\n' | LC_ALL=C sort | sha256sum"
@@ -231,6 +232,8 @@ class Host:
             raise StepFailed(f"{name}: {words_of(error)}") from error
         if result.get("failed"):
             message = str(result.get("msg") or "it failed without a message").strip()
+            if message.startswith(NO_RESULT):
+                message = f"the module ended without a word, exit status {result.get('rc')}: was it killed?"
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
             raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
@@ -260,7 +263,9 @@ def _seen_from(result: Mapping[str, Any]) -> Seen:
 
 def connection_words(error: AnsibleConnectionFailure) -> str:
     """The last line of what ssh said, which is the one with the cause."""
-    said = str(error.message).replace("Failed to connect to the host via ssh:", "")
+    said = str(error.message)
+    for frame in ("Failed to connect to the host via ssh:", "Make sure this host can be reached over ssh:"):
+        said = said.replace(frame, "")
     return _last_line(said) if said.strip() else "the connection was closed without a word"
 
 

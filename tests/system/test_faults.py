@@ -1,0 +1,392 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whatever dies in the middle: never two processes on a node, never more nodes down than allowed, and the next apply
+puts everything right.
+
+A sampler on each node watches all the while (sampler.py). Kills come at random points, the same ones in every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nodes import Cluster, Node
+
+from .playbook import Run, begin, daemonset, play, write
+from .sampler import Moment, Sampler
+
+NAME = "canary"
+STATE = f"/var/lib/everynode/default/{NAME}"
+# Slow to stop, so that a new one that did not wait for its end would be seen beside it.
+PROGRAM = """
+import signal, sys, time
+def end(*_signal):
+    time.sleep(0.3)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+while True:
+    time.sleep(60)
+"""
+# The module's process on a node: the interpreter reads it from its standard input.
+MODULE = "pgrep -fx /usr/bin/python3"
+# Waits for the module's {turn}th call on this node, then {delay} seconds, then does {deed}; fails if the call is over.
+AMID = (
+    "timeout 60 sh -c 'for turn in $(seq {turn}); do while [ -e /proc/${{pid:-none}} ]; do sleep 0.02; done; "
+    "until pid=$(" + MODULE + "); do sleep 0.02; done; done; sleep {delay}; [ -e /proc/$pid ] && {deed}'"
+)
+STAGING, SWITCHING = 1, 2  # the calls of the module in an update
+
+
+def canary(
+    word: str, max_unavailable: int | str = "100%", pod: dict[str, Any] | None = None, **container: Any
+) -> dict[str, Any]:
+    spec = {"image": "host:///usr/bin/python3", "args": ["-c", PROGRAM, NAME, word], **container}
+    manifest = daemonset(NAME, pod, **spec)
+    manifest["spec"]["updateStrategy"] = {"rollingUpdate": {"maxUnavailable": max_unavailable}}
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def samplers(cluster: Cluster, nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Sampler]]:
+    watching = [Sampler(node, NAME) for node in nodes]
+    yield watching
+    everywhere = cluster.write_inventory(nodes, path=tmp_path_factory.mktemp("end") / "inventory.yml")
+    assert play("delete", everywhere, daemonset_names=NAME).code == 0
+    for sampler in watching:
+        sampler.stop()
+        left = "ls -d /var/lib/everynode /etc/systemd/system/*everynode* /run/everynode/*"
+        assert sampler.node.run(left, check=False).stdout == "", sampler.node
+
+
+@pytest.fixture(autouse=True)
+def never_two(samplers: list[Sampler]) -> Iterator[None]:
+    yield
+    for sampler in samplers:
+        doubled = [moment for moment in sampler.moments() if len(moment.running) > 1]
+        assert not doubled, f"{sampler.node.name}: {doubled}"
+
+
+@pytest.fixture
+def pair(nodes: list[Node]) -> list[Node]:
+    """A node of each distribution: enough where it does not matter how many there are."""
+    return [nodes[0], nodes[-1]]
+
+
+class Estate:
+    """The nodes of a test, and what is applied to them."""
+
+    def __init__(self, nodes: list[Node], inventory: Path, folder: Path) -> None:
+        self.nodes = nodes
+        self.inventory = inventory
+        self._folder = folder
+
+    def manifest(self, word: str, *beside: dict[str, Any], **more: Any) -> str:
+        return write(self._folder / f"{word}.yaml", *beside, canary(word, **more))
+
+    def apply(self, word: str, *beside: dict[str, Any], **more: Any) -> Run:
+        return play("apply", self.inventory, daemonset_manifests=self.manifest(word, *beside, **more))
+
+    def processes(self) -> list[str]:
+        """The process ids on each node."""
+        return [node.run(f"pgrep -f '{NAME} [a-z]+$'").stdout for node in self.nodes]
+
+    def delete(self) -> None:
+        done = play("delete", self.inventory, daemonset_names=NAME)
+        assert done.code == 0, done.output
+
+    def stand(self, word: str, **more: Any) -> None:
+        """One apply makes it right."""
+        done = self.apply(word, **more)
+        assert done.code == 0, done.output
+        for node in self.nodes:
+            assert running(node) == [word], done.output
+
+    def converge(self, word: str, **more: Any) -> None:
+        """One apply makes it right, and a second one finds nothing to do."""
+        self.stand(word, **more)
+        again = self.apply(word, **more)
+        assert again.code == 0, again.output
+        assert again.changed == 0, again.output
+
+
+@pytest.fixture
+def two(pair: list[Node], inventory: Callable[..., Path], tmp_path: Path) -> Estate:
+    return Estate(pair, inventory(pair), tmp_path)
+
+
+@pytest.fixture
+def four(nodes: list[Node], inventory: Callable[..., Path], tmp_path: Path) -> Estate:
+    return Estate(nodes, inventory(), tmp_path)
+
+
+def running(node: Node) -> list[str]:
+    """The words of the processes that run on a node."""
+    found = node.run(f"pgrep -f '{NAME} [a-z]+$' | sed 's:.*:/proc/&/cmdline:' | xargs -r tail -qc 20", check=False)
+    return [command.split("\0")[-2] for command in found.stdout.split(NAME)[1:]]
+
+
+def refused(done: Run) -> str:
+    """What a run said that did not succeed: words, and not what Python says when nobody thought of it."""
+    assert done.code != 0, done.output
+    assert "Traceback" not in done.output, done.output
+    return done.output
+
+
+# ------------------------------------------------------------------------------------------------------- the controller
+
+KILLS = {"create": 2, "update": 4, "delete": 2}
+
+
+@pytest.fixture(scope="module")
+def seconds(
+    cluster: Cluster, nodes: list[Node], samplers: list[Sampler], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, float]:
+    """How long each of them takes when it is left alone."""
+    folder = tmp_path_factory.mktemp("seconds")
+    pair = [nodes[0], nodes[-1]]
+    estate = Estate(pair, cluster.write_inventory(pair, path=folder / "inventory.yml"), folder)
+    marks = [time.monotonic()]
+    for step in (lambda: estate.apply("red"), lambda: estate.apply("blue"), estate.delete):
+        step()
+        marks.append(time.monotonic())
+    return dict(zip(("create", "update", "delete"), (b - a for a, b in itertools.pairwise(marks)), strict=True))
+
+
+@pytest.mark.parametrize("act", KILLS)
+def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, float]) -> None:
+    chance = random.Random(act)
+    words = itertools.cycle(["red", "blue"])
+    now = next(words)
+    if act != "create":
+        two.stand(now)
+    for turn in range(KILLS[act]):
+        if act == "create":
+            two.delete()
+        if act == "update":
+            now = next(words)
+        if act == "delete":
+            doomed = begin("delete", two.inventory, daemonset_names=NAME)
+        else:
+            doomed = begin("apply", two.inventory, daemonset_manifests=two.manifest(now))
+        time.sleep(seconds[act] * (turn + chance.random()) / KILLS[act])
+        kill(doomed, with_workers=turn % 2 == 0)
+        two.converge(now)
+
+
+def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
+    """Its process group. Ansible's workers are in sessions of their own: some outlive it and end what they began."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it ended just now
+    family = [controller.pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    os.killpg(controller.pid, signal.SIGKILL)
+    for member in family[1:] if with_workers else []:
+        try:
+            os.kill(member, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    controller.wait()
+
+
+# ---------------------------------------------------------------------------------------------------- the node's half
+
+
+def amid(node: Node, call: int, delay: float, deed: str) -> bool:
+    """Do something on the node in the middle of a call of the module; False if that was over already."""
+    return node.run(AMID.format(turn=call, delay=f"{delay:.2f}", deed=deed), check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("deed", "calls"),
+    [
+        pytest.param("kill -KILL $pid", [STAGING, SWITCHING, SWITCHING, SWITCHING], id="the module is killed"),
+        pytest.param('pkill -KILL -f "^sshd.*@notty"', [STAGING, SWITCHING], id="the connection is cut"),
+    ],
+)
+def test_the_node_is_left_in_the_middle(deed: str, calls: list[int], two: Estate) -> None:
+    chance = random.Random(deed)
+    words = itertools.cycle(["red", "blue"])
+    two.stand(next(words))
+    hits = 0
+    for turn, call in enumerate(calls):
+        now = next(words)
+        longest = 0.3 if call == STAGING else 2.0 * turn / len(calls)
+        with ThreadPoolExecutor() as pool:
+            hit = [pool.submit(amid, node, call, chance.uniform(0, longest), deed) for node in two.nodes]
+            done = two.apply(now)
+        if any(future.result() for future in hit):
+            hits += 1
+            refused(done)
+        two.converge(now)
+    assert hits > len(calls) / 2, "it came too late to prove anything"
+
+
+def test_the_node_reboots_in_the_middle(two: Estate) -> None:
+    two.stand("red")
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(two.apply, "blue")
+        assert amid(two.nodes[0], SWITCHING, 0.4, "true")
+        two.nodes[0].reboot()
+        refused(run.result())
+    two.converge("blue")
+
+
+# ----------------------------------------------------------------------------------------------------------- full disks
+
+
+def test_the_disk_is_full(two: Estate) -> None:
+    two.delete()
+    state, units = "/var/lib/everynode", "/etc/systemd/system"
+    node, other = two.nodes
+    # A disk of its own for what everynode keeps, and on the other node for its units.
+    node.run(f"mkdir {state}; mount -t tmpfs -o size=4m none {state}")
+    other.run(f"mount -t tmpfs -o size=4m none /mnt; cp -a {units}/. /mnt; mount --move /mnt {units}")
+    # Each small file takes a whole block.
+    many = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "many"}}
+    many["data"] = {f"key{number}": "x" for number in range(600)}
+    mounted = {
+        "pod": {"volumes": [{"name": "many", "configMap": {"name": "many"}}]},
+        "volumeMounts": [{"name": "many", "mountPath": "/mnt"}],
+    }
+    try:
+        two.stand("red")
+        before = two.processes()
+        for full, disk, free, beside, more, why in (
+            (node, state, 64, [], {}, f"only 64 KiB are free in {state}"),
+            (node, state, 2048, [many], mounted, "No space left on device"),
+            (other, units, 0, [], {}, f"only 0 KiB are free in {units}"),
+        ):
+            full.run(f"cat /dev/zero >{disk}/filler; truncate -s -{free}K {disk}/filler", check=False)
+            said = refused(two.apply("blue", *beside, **more))
+            assert re.search(rf"^{full.name}: {NAME}: failed to stage: .*{why}", said, re.MULTILINE), said
+            assert two.processes() == before
+            assert full.run(f"find {STATE} {units} -name '*.new'").stdout == ""
+            full.run(f"rm {disk}/filler")
+        two.converge("blue")
+    finally:
+        node.run(f"rm -f {state}/filler")
+        other.run(f"rm -f {units}/filler")
+        two.delete()
+        node.run(f"umount {state}; rmdir {state}")
+        other.run(f"umount {units}; systemctl daemon-reload")
+
+
+# -------------------------------------------------------------------------------------------------------- two at a time
+
+
+def at_once(*runs: Callable[[], Run]) -> list[Run]:
+    with ThreadPoolExecutor() as pool:
+        return [future.result() for future in [pool.submit(run) for run in runs]]
+
+
+def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
+    two.stand("red")
+    since = time.monotonic()
+    for done in at_once(lambda: two.apply("blue"), lambda: two.apply("blue")):
+        assert done.code == 0, done.output
+    two.converge("blue")
+    for sampler in samplers:
+        if sampler.node in two.nodes:
+            assert len(processes_since(sampler, since)) == 1, sampler.moments()
+
+
+def test_two_applies_of_different_revisions(two: Estate) -> None:
+    two.stand("red")
+    for done in at_once(lambda: two.apply("blue"), lambda: two.apply("green")):
+        assert "Traceback" not in done.output
+    two.converge("blue")
+
+
+def processes_since(sampler: Sampler, since: float) -> set[str]:
+    """The processes that began after a point of time."""
+    moments = sampler.moments()
+    before = {process for moment in moments if moment.at < since for process in moment.running}
+    return {process for moment in moments for process in moment.running} - before
+
+
+# -------------------------------------------------------------------------------------------------------------- batches
+
+
+def down_at_once(samplers: list[Sampler], since: float) -> int:
+    """The largest number of nodes that were without a process at the same moment."""
+    events: list[tuple[float, int, Moment]] = []
+    for index, sampler in enumerate(samplers):
+        events += [(moment.at, index, moment) for moment in sampler.moments()]
+    up = [False] * len(samplers)
+    worst = 0
+    for at, index, moment in sorted(events, key=lambda event: event[0]):
+        up[index] = bool(moment.running)
+        if at > since:
+            worst = max(worst, up.count(False))
+    return worst
+
+
+def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> None:
+    four.stand("red")
+    since = time.monotonic()
+    four.converge("blue", max_unavailable=1)
+    assert down_at_once(samplers, since) == 1
+    assert [len(processes_since(sampler, since)) for sampler in samplers] == [1, 1, 1, 1]
+
+
+def test_an_update_that_was_killed_keeps_its_budget(
+    four: Estate, samplers: list[Sampler], seconds: dict[str, float]
+) -> None:
+    four.stand("red")
+    since = time.monotonic()
+    doomed = begin("apply", four.inventory, daemonset_manifests=four.manifest("blue", max_unavailable=1))
+    assert amid(four.nodes[1], SWITCHING, 0.5, "true")
+    kill(doomed, with_workers=True)
+    four.converge("blue", max_unavailable=1)
+    assert down_at_once(samplers, since) == 1
+
+
+def test_a_revision_that_fails_halts_the_update(four: Estate, samplers: list[Sampler]) -> None:
+    four.stand("red")
+    since = time.monotonic()
+    broken = {"args": ["-c", "raise SystemExit('no such spool')", NAME, "broken"]}
+    said = refused(four.apply("broken", max_unavailable=1, **broken))
+    assert "no such spool" in said
+    assert f"the rollout is halted because {four.nodes[0].name} failed" in said
+    assert [running(node) for node in four.nodes[1:]] == [["red"]] * 3
+    assert [processes_since(sampler, since) for sampler in samplers[1:]] == [set()] * 3
+    four.converge("red", max_unavailable=1)
+    assert [processes_since(sampler, since) for sampler in samplers[1:]] == [set()] * 3
+
+
+def test_staging_that_fails_anywhere_restarts_nothing_anywhere(four: Estate, samplers: list[Sampler]) -> None:
+    four.stand("red")
+    program = "/usr/local/bin/canary"
+    lacking = four.nodes[2]
+    for node in four.nodes:
+        node.run(f"ln -s /usr/bin/python3 {program}")
+    lacking.run(f"rm {program}")
+    since = time.monotonic()
+    try:
+        said = refused(four.apply("blue", image=f"host://{program}"))
+        assert f"the program {program} is not on this node" in said
+        assert [processes_since(sampler, since) for sampler in samplers] == [set()] * 4
+        lacking.run(f"ln -s /usr/bin/python3 {program}")
+        four.converge("blue", image=f"host://{program}")
+    finally:
+        for node in four.nodes:
+            node.run(f"rm -f {program}")
