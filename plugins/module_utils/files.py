@@ -75,7 +75,9 @@ def _create(path: str, file: File) -> None:
             os.fsync(stream.fileno())
     except OSError as error:
         remove(path)
-        raise OSError(error.errno, error.strerror, path) from error  # a write's own does not say where
+        if error.errno and not error.filename:
+            error.filename = path  # a write's own error does not say where
+        raise
 
 
 def create_tree(root: str, files: Mapping[str, File], directories: Mapping[str, int]) -> None:

@@ -18,7 +18,7 @@ import json
 import os
 import subprocess
 import time
-from typing import Any, Callable, ContextManager, Iterator, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Sequence
 
 from . import files, keeper, observation
 from . import record as records
@@ -59,17 +59,26 @@ class Enforcer:
 
     def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
         """The instance runs this revision, whole and ready; InstanceError if it is not ready in time (seconds)."""
+        runtime = Systemd(definition, secrets)
         with self._lock():
             found = self.observe()
-            runtime = Systemd(definition, secrets)
-            if found is None or not found.intact or found.revision != definition["revision"]:
+            changes = found is None or found.revision != definition["revision"]
+            former = self._former() if found and found.ready and changes else None
+            if found is None or not found.intact or changes:
                 rendered = self._stage(runtime)
-                if found is None or found.revision != definition["revision"]:
+                if changes:
                     self.staging = list(self.actions)
                 self._switch(runtime, rendered, found)
-            if not self.check_mode:
-                self._wait_ready(runtime, timeout)
-                self._prune(definition["revisionHistoryLimit"])
+        if self.check_mode:
+            return
+        try:
+            self._wait_ready(runtime, timeout)
+        except InstanceError as error:
+            with self._lock():
+                what = self._put_back(definition["revision"], former, timeout) if changes else ""
+            raise InstanceError(f"{error}{what}") from None
+        with self._lock():
+            self._prune(definition["revisionHistoryLimit"])
 
     def staged(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
         """Everything of this revision is on the node beside what runs, which is not touched.
@@ -90,7 +99,7 @@ class Enforcer:
             for unit in units:
                 self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), None)
             if units:
-                self._act("stop and remove " + ", ".join(units), remove_units, units)
+                self._act("stop and remove " + ", ".join(units), self._stop_and_remove, units)
             self._give_back(record, [])
             if os.path.isdir(self.directory):
                 self._act("remove " + self.directory, self._remove_directories, record["mount_points"])
@@ -188,11 +197,8 @@ class Enforcer:
         """Mask what a package brings beside ours; refuse what runs already and was not named in everynode/replaces."""
         record = records.load(self.directory)
         packaged = _package_units(definition)
-        idle = [unit for unit in packaged if unit not in record["replaced"]]
-        for unit, state in _foreign_states(idle).items():
-            if unit in definition["replaces"]:
-                continue  # it runs until the switch
-            if state["active"]:
+        for unit, state in _foreign_states([unit for unit in packaged if unit not in definition["replaces"]]).items():
+            if state["active"] and unit not in record["replaced"]:
                 raise InstanceError(
                     f"{unit} is running on this node and would be a second instance of {self.key} beside ours. "
                     f"Add the annotation everynode/replaces: {unit} to let the DaemonSet take its place "
@@ -201,17 +207,23 @@ class Enforcer:
             self._replace(record, unit, state, packaged)
 
     def _replace(self, record: dict[str, Any], unit: str, state: dict[str, Any], packaged: Sequence[str]) -> None:
-        record["replaced"][unit] = dict(state, masked=not state["path"].startswith(UNIT_DIRECTORY))
-        if unit in packaged and not state["active"]:
-            # Installing the package enabled it and nobody started it: afterwards it shall not start at boot either.
-            record["replaced"][unit]["enabled"] = False
+        """Stop a unit for good. How it was before is kept from the first time; what a killed run left is done again."""
+        known = record["replaced"].get(unit)
+        if known and not (state["active"] or state["enabled"] or known["masked"]):
+            return
+        if known is None:
+            known = dict(state, masked=not state["path"].startswith(UNIT_DIRECTORY))
+            if unit in packaged and not state["active"]:
+                # Installing the package enabled it, nobody started it: afterwards it shall not start at boot either.
+                known["enabled"] = False
 
         def act() -> None:
             os.makedirs(self.directory, mode=0o755, exist_ok=True)
+            record["replaced"][unit] = known
             records.save(self.directory, record)
             systemctl("stop", "--", unit, check=False)
             systemctl("disable", "--quiet", "--", unit, check=False)
-            if record["replaced"][unit]["masked"]:
+            if known["masked"]:
                 systemctl("mask", "--quiet", "--", unit)
 
         self._act("take the place of " + unit, act)
@@ -230,12 +242,11 @@ class Enforcer:
         restart = self._needs_restart(runtime, rendered, found)
         if restart:
             stale = [unit for unit in self._own_units() if unit not in wanted]
-            states = show(self._own_units(), "ActiveState")
-            running = [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+            running = _running({*self._own_units(), *wanted})
             if not self.check_mode:
                 self._prepare(definition["revision"], rendered, record)
             if running:
-                self._act("stop " + ", ".join(running), systemctl, "stop", "--", *running)
+                self._act("stop " + ", ".join(running), _stop, running)
             try:
                 if stale:
                     self._act("remove " + ", ".join(stale), remove_units, stale)
@@ -253,6 +264,30 @@ class Enforcer:
         idle = [unit for unit, state in states.items() if restart or state.get("ActiveState") in ("inactive", "failed")]
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
+
+    def _put_back(self, failed: str, former: Systemd | None, timeout: float) -> str:
+        """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
+        record = records.load(self.directory)
+        if record["revision"] != failed:
+            return "\nAnother run has changed it since."
+        if former is not None:
+            self._switch(former, former.render(), None)
+            try:
+                self._wait_ready(former, timeout)
+            except InstanceError as error:
+                return f"\nThe former revision was put back and is not ready either: {error}"
+            return "\nThe former revision {} was put back and is ready.".format(former.definition["revision"])
+        replaced = [unit for unit, state in record["replaced"].items() if state["active"]]
+        if not replaced:
+            return ""
+        self._stop_and_remove(self._own_units())
+        self._give_back(record, [])
+        self._remove_directories(record["mount_points"])
+        return "\nIt was removed again, and {} given back.".format(", ".join(replaced))
+
+    def _stop_and_remove(self, units: Sequence[str]) -> None:
+        _stop(_running(units))
+        remove_units(units)
 
     def _needs_restart(self, runtime: Systemd, rendered: Rendered, found: Instance | None) -> bool:
         """False if files and links are all as they should be, so that starting or enabling is enough."""
@@ -296,8 +331,9 @@ class Enforcer:
         runtime.empty_volumes()
         record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
         records.save(self.directory, record)
+        for path in _drop_ins(sorted(rendered.unit_files())):
+            files.remove(path)
         for unit in sorted(rendered.unit_files()):
-            files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
             files.put(os.path.join(UNIT_DIRECTORY, unit))
         files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
         systemctl("daemon-reload")
@@ -305,8 +341,7 @@ class Enforcer:
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
         record = records.load(self.directory)
         packaged = _package_units(definition)
-        named = [unit for unit in definition["replaces"] if unit not in record["replaced"]]
-        for unit, state in _foreign_states(named).items():
+        for unit, state in _foreign_states(definition["replaces"]).items():
             self._replace(record, unit, state, packaged)
         before = dict(record["replaced"])
         self._give_back(record, [*definition["replaces"], *packaged])
@@ -325,31 +360,30 @@ class Enforcer:
         """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
         definition = runtime.definition
         deadline = time.monotonic() + timeout + definition["minReadySeconds"] + _probe_seconds(definition)
-        targets = {
-            target.unit: target
-            for container in definition["containers"]
-            for target in [
-                keeper.Target(
-                    runtime.unit(container),
-                    {"probes": container["probes"], "workingDirectory": container["workingDirectory"]},
-                )
-            ]
-        }
-        pause, ready_since = 0.1, None  # type: Tuple[float, Optional[float]]
+        targets = self._targets(runtime)
+        before = {unit: int(state.get("NRestarts") or 0) for unit, state in show(sorted(targets), "NRestarts").items()}
+        pause = 0.1
+        ready_since: float | None = None
         while True:
-            waiting = self._not_ready(runtime, targets)
+            waiting = self._not_ready(targets, before)
             now = time.monotonic()
             ready_since = None if waiting else ready_since or now
             if ready_since is not None and now - ready_since >= definition["minReadySeconds"]:
                 return
             hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
-            if now > deadline or hopeless:
+            if waiting and (now > deadline or hopeless):
                 raise InstanceError(self._failure(waiting, timeout if not hopeless else None))
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 
-    def _not_ready(self, runtime: Systemd, targets: Mapping[str, keeper.Target]) -> list[tuple[str, str, int]]:
-        """(unit, why, restarts) of each container that keeps the instance from being ready."""
+    def _targets(self, runtime: Systemd) -> dict[str, keeper.Target]:
+        """Each container's unit with the probes that systemd runs for it, too."""
+        entries = json.loads(files.read(os.path.join(runtime.revision, "keeper.json")) or b'{"units": {}}')["units"]
+        units = [runtime.unit(container) for container in runtime.definition["containers"]]
+        return {unit: keeper.Target(unit, entries.get(unit, {})) for unit in units}
+
+    def _not_ready(self, targets: Mapping[str, keeper.Target], before: Mapping[str, int]) -> list[tuple[str, str, int]]:
+        """(unit, why, restarts while we wait) of each container that keeps the instance from being ready."""
         waiting = []
         names = (
             "ActiveState",
@@ -363,7 +397,7 @@ class Enforcer:
         states = show(sorted(targets), *names)
         clock = time.clock_gettime(time.CLOCK_MONOTONIC)
         for unit, state in states.items():
-            restarts = int(state.get("NRestarts") or 0)
+            restarts = int(state.get("NRestarts") or 0) - before[unit]
             if state.get("ActiveState") in ("failed", "inactive") and not int(state.get("Job") or 0):
                 restarts = HOPELESS_RESTARTS  # systemd has given it up: what it depends on has failed
             if state.get("ActiveState") != "active":
@@ -449,7 +483,7 @@ class Enforcer:
         """The revision that is in place, if it still says what it is."""
         try:
             data = json.loads(self._in_place("definition.json") or b"")
-            former = Systemd(data["definition"], data["secrets"])
+            former = Systemd(dict(data["definition"], minReadySeconds=0), data["secrets"])
             former.render()
         except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
             return None
@@ -584,6 +618,30 @@ def _foreign_states(units: Sequence[str]) -> dict[str, dict[str, Any]]:
         for unit, state in states.items()
         if state.get("LoadState") == "loaded"
     }
+
+
+def _running(units: Iterable[str]) -> list[str]:
+    states = show(sorted(units), "ActiveState")
+    return [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+
+
+def _stop(units: Sequence[str]) -> None:
+    """Stop units, first those that could start others; nothing may be exchanged or removed under what still runs."""
+    for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
+        if some:
+            systemctl("stop", "--", *some)
+    left = _running(units)
+    if left:
+        raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
+
+
+def _drop_ins(units: Sequence[str]) -> list[str]:
+    """Whatever was put beside our units by hand, by `systemctl edit` or `set-property`, lasting or until the reboot."""
+    found = {os.path.join(UNIT_DIRECTORY, unit + ".d") for unit in units}
+    for unit, state in show(units, "DropInPaths").items():
+        folders = {os.path.dirname(path) for path in state.get("DropInPaths", "").split()}
+        found |= {path for path in folders if path.endswith(f"/{unit}.d") and path.startswith(("/etc/", "/run/"))}
+    return sorted(found)
 
 
 def _restore(unit: str, state: Mapping[str, Any]) -> None:

@@ -96,6 +96,45 @@ def test_a_change_replaces_it(nodes: list[Node], inventory: Callable[..., Path],
     assert_one_each(nodes, inventory(), changed)
 
 
+def test_a_revision_that_fails_leaves_what_ran_running(
+    nodes: list[Node], inventory: Callable[..., Path], manifest: str, tmp_path: Path
+) -> None:
+    good = apply(inventory(), manifest)
+    # The fourth node has nothing to lose: there the failing one is left for systemd to try again.
+    play("delete", inventory(), "--limit", nodes[3].name, daemonset_names=NAME)
+    bad = write(
+        tmp_path / "bad.yaml", daemonset(NAME, image="host:///bin/sh", args=["-c", "echo no such spool; exit 3"])
+    )
+    failed = apply(inventory(nodes[:3]), bad)
+    assert failed.code != 0
+    assert "no such spool" in failed.output
+    assert "was put back and is ready" in failed.output
+    for node in nodes[:3]:
+        assert processes(node) == 1
+        assert node.run(f"readlink /var/lib/everynode/default/{NAME}/current").stdout.strip() == (
+            "revisions/" + good.node(node.name)["revision"]
+        )
+    assert apply(inventory(), manifest).code == 0
+    assert_one_each(nodes, inventory(), manifest)
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_stops(
+    nodes: list[Node], inventory: Callable[..., Path], manifest: str, tmp_path: Path
+) -> None:
+    apply(inventory(), manifest)
+    nodes[0].run("systemd-run --unit=squatter python3 -m http.server 8098")
+    nodes[0].run("timeout 10 sh -c 'until ss -ltn | grep -q :8098; do sleep 0.1; done'")
+    try:
+        ports = [{"containerPort": 8098, "hostPort": 8098}]
+        refused = apply(inventory(), write(tmp_path / "port.yaml", beacon(ports=ports)))
+        assert refused.code != 0
+        assert "8098" in refused.output
+        assert "squatter" in refused.output
+        assert [processes(node) for node in nodes] == [1] * len(nodes)
+    finally:
+        nodes[0].run("systemctl stop squatter")
+
+
 DAMAGE = {
     "stopped": f"systemctl stop {UNIT}",
     "disabled": f"systemctl disable -q {UNIT}",
