@@ -19,21 +19,33 @@ RUN = "/run/everynode"
 UNIT_DIRECTORY = "/etc/systemd/system"
 MARK = "X-Everynode-Instance"
 
+# The files of an unpacked archive, judged by mode, size and time: hashing hundreds of megabytes on every look would be
+# too dear. What it looked like when it was unpacked lies in it as .everynode; only that is compared, for a program may
+# write next to itself.
+ARCHIVE_FILES = r"find . ! -type d ! -path ./.everynode -printf '%P %y %m %s %T@ %l\n' | sort"
+ARCHIVE_DAMAGE = ARCHIVE_FILES + " | comm -23 .everynode - 2>&1"
+
 # What a revision's files look like, content apart: a changed mode, owner or link, an added or a missing file shows
-# here; the programs of an archive are judged by size and time: hashing hundreds of megabytes on every look would be too
-# dear.
-LISTING = r"""
+# here; so does what is missing or changed in an archive, and a changed .everynode.
+LISTING = (
+    r"""
 everynode_listing() {
     {
         find . ! -name fingerprints -printf '%p %y %m %U %G %l\n'
         if [ -f archives ]; then
             while read -r archive; do
-                find "../../archives/$archive" -type f -printf '%P %m %s %T@\n' 2>&1
+                (
+                    cd "../../archives/$archive" 2>&1 && sha256sum .everynode 2>&1 || exit
+                    """
+    + ARCHIVE_DAMAGE
+    + r"""
+                )
             done <archives
         fi
     } | sort | sha256sum
 }
 """
+)
 
 SCRIPT = (
     r"""

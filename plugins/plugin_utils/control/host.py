@@ -9,6 +9,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,13 +26,19 @@ DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run 
 NO_RESULT = "Module result deserialization failed"  # how ansible-core puts it
 
 # An unpacked archive carries what its files looked like, so that one that was tampered with is unpacked again.
-ARCHIVE_LISTING = "find . -type f ! -name .everynode -printf '%P %m %s %T@\\n' | LC_ALL=C sort | sha256sum"
-ARCHIVE_IS_WHOLE = f'cd {{path}} 2>/dev/null && test "$({ARCHIVE_LISTING})" = "$(cat .everynode)"'
-MAKE_ROOM = "umask 022; rm -rf {download} {unpacked} {old} && mkdir -p {unpacked}"
-PUT_IN_PLACE = (
-    f"umask 022; cd {{unpacked}} && {ARCHIVE_LISTING} >.everynode && touch -d @0 .everynode && sync -f . && cd / && "
-    "{{ test ! -e {path} || mv -T {path} {old}; }} && mv -T {unpacked} {path} && rm -rf {old} {download}"
+# Each run unpacks in a folder of its own, for another control node may be at the same archive.
+IN_C = "LC_ALL=C; export LC_ALL; umask 022; "
+ARCHIVE_IS_WHOLE = f'{IN_C}cd {{path}} 2>/dev/null && test -f .everynode && test -z "$({observation.ARCHIVE_DAMAGE})"'
+MAKE_ROOM = (
+    f"{IN_C}mkdir -p {{archives}} {{new}} && "
+    "find {instance} -maxdepth 1 -name 'unpacking.*' -mmin +1440 -exec rm -rf {{}} +"  # left by runs that died
 )
+PUT_IN_PLACE = (
+    f"{IN_C}cd {{new}} && {observation.ARCHIVE_FILES} >.everynode && sync -f . && cd / || exit; "
+    f"if ! ({ARCHIVE_IS_WHOLE}); then "
+    f"test ! -e {{path}} || mv -T {{path}} {{old}}; mv -T {{new}} {{path}} || ({ARCHIVE_IS_WHOLE}); fi"
+)
+CLEAN_UP = "rm -rf {room}"
 
 
 class StepFailed(Exception):
@@ -159,7 +166,10 @@ class Host:
 
     def _unpack(self, outcome: Outcome, url: str, sha256: str, path: str) -> None:
         """Unpack an archive into ``path``, which afterwards is whole or not there at all."""
-        names = {"path": path, "download": f"{path}.download", "unpacked": f"{path}.unpacked", "old": f"{path}.old"}
+        instance = path.rpartition("/archives/")[0]
+        room = f"{instance}/unpacking.{token_hex(8)}"
+        names = {"path": path, "archives": f"{instance}/archives", "instance": instance, "room": room}
+        names |= {name: f"{room}/{name}" for name in ("download", "new", "old")}
         quoted = {key: shlex.quote(value) for key, value in names.items()}
         if self._shell(ARCHIVE_IS_WHOLE.format(**quoted))["rc"] == 0:
             return
@@ -169,15 +179,23 @@ class Host:
         outcome.add(f"unpack {url}")
         if self._check_mode:
             return
-        self._must(MAKE_ROOM.format(**quoted))
-        if local:
-            self._action_or_module("ansible.builtin.copy", {"src": local, "dest": names["download"], "mode": "0600"})
-        else:
-            fetched = {"url": url, "dest": names["download"], "mode": "0600", "checksum": f"sha256:{sha256}"}
-            self._module("ansible.builtin.get_url", fetched)
-        extracted = {"src": names["download"], "dest": names["unpacked"], "owner": "root", "group": "root"}
-        self._action_or_module("ansible.builtin.unarchive", {**extracted, "remote_src": True})
-        self._must(PUT_IN_PLACE.format(**quoted))
+        try:
+            self._must(MAKE_ROOM.format(**quoted))
+            if local:
+                copied = {"src": local, "dest": names["download"], "mode": "0600"}
+                self._action_or_module("ansible.builtin.copy", copied)
+            else:
+                fetched = {"url": url, "dest": names["download"], "mode": "0600", "checksum": f"sha256:{sha256}"}
+                self._module("ansible.builtin.get_url", fetched)
+            extracted = {"src": names["download"], "dest": names["new"], "owner": "root", "group": "root"}
+            self._action_or_module("ansible.builtin.unarchive", {**extracted, "remote_src": True})
+            self._must(PUT_IN_PLACE.format(**quoted))
+        except ConnectionLost:
+            raise
+        except StepFailed:
+            self._shell(CLEAN_UP.format(**quoted))
+            raise
+        self._must(CLEAN_UP.format(**quoted))
 
     def _must(self, command: str) -> None:
         result = self._shell(command)

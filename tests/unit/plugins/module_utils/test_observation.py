@@ -262,7 +262,7 @@ def test_the_script_is_posix_shell(shell: list[str]) -> None:
 
 def test_the_listing_shows_every_change_but_contents(tmp_path: Path) -> None:
     def listing() -> str:
-        script = observation.LISTING + "\neverynode_listing"
+        script = "LC_ALL=C; export LC_ALL\n" + observation.LISTING + "\neverynode_listing"
         return subprocess.run(["sh", "-c", script], cwd=revision, check=True, capture_output=True, text=True).stdout
 
     revision, archive = tmp_path / "revisions" / "one", tmp_path / "archives" / "abc"
@@ -270,6 +270,7 @@ def test_the_listing_shows_every_change_but_contents(tmp_path: Path) -> None:
     archive.mkdir(parents=True)
     (revision / "archives").write_text("abc\n")
     (archive / "program").write_text("1")
+    subprocess.run(["sh", "-c", observation.ARCHIVE_FILES + " >.everynode"], cwd=archive, check=True)
     seen = [listing()]
 
     def changes(is_change: bool = True) -> None:
@@ -287,9 +288,12 @@ def test_the_listing_shows_every_change_but_contents(tmp_path: Path) -> None:
     (revision / "new").unlink()
     (revision / "new").symlink_to("a")
     changes()
+    (archive / "logs").mkdir()
+    (archive / "logs" / "what the daemon wrote").touch()
+    changes(False)
     (archive / "program").write_text("22")
     changes()
-    (archive / "other").touch()
+    (archive / ".everynode").unlink()
     changes()
     shutil.rmtree(archive)
     changes()
