@@ -51,20 +51,14 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         options = declaration.options(self, OPTIONS)
-        plan = run.current_plan()
         taken = _Steps(self, task_vars or {}, options["phase"], options["manifests"])
-        if plan is not None:
-            for settings, entry in plan.on(taken.node):
-                if _takes_part(entry, taken.phase):
-                    taken.take(settings, entry)
+        for settings, entry in run.steps_on(taken.node):
+            if entry.takes_part(taken.phase):
+                taken.take(settings, entry)
         result.update(changed=taken.changed, actions=taken.actions)
         if taken.diffs:
             result["diff"] = taken.diffs
         return result
-
-
-def _takes_part(entry: Entry, phase: str) -> bool:
-    return entry.step in STAGED_STEPS if phase == STAGE else entry.phase == phase
 
 
 class _Steps:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleFilterError
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import (
     current_plan,
     in_the_way,
     problems,
+    steps_on,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
@@ -25,11 +27,26 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
 PHASES = (REMOVE, STAGE, CREATE, SWITCH)
 
 
-def planned(what: str) -> list[Any]:
-    """Empty whenever there is no plan (--syntax-check, --list-hosts, nothing matched): never all nodes by mistake."""
+NOTHING_PLANNED = (
+    "nothing was planned, so nothing was done: no host of the inventory matches daemonset_hosts and --limit "
+    "(see `ansible-inventory --graph`)"
+)
+ONLY_LISTING = ("syntax", "listhosts", "listtasks", "listtags")
+
+
+def planned(what: str, node: str | None = None) -> list[Any] | bool:
+    """Empty where nothing is run (--syntax-check, --list-hosts), never all nodes by mistake; else a plan has to be.
+
+    With ``node``: whether that one takes part in the phase ``what``.
+    """
+    if node is not None:
+        return any(entry.takes_part(what) for _settings, entry in steps_on(node))
     plan = current_plan()
     if plan is None:
-        return []
+        if any(context.CLIARGS.get(option) for option in ONLY_LISTING):
+            return []
+        # Ansible itself would pass over each play without a host, and end with 0.
+        raise AnsibleFilterError(NOTHING_PLANNED)
     if what in PHASES:
         return plan.hosts(what)
     if what == "changes":

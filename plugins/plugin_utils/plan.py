@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..module_utils.observation import Instance, Observation
-from .int_or_percent import rolling_numbers
 from .rollout import Pod, Strategy, Target, sync
 
 # States of one DaemonSet on one node, in Kubernetes' words where it has any.
@@ -77,6 +76,14 @@ class Settings:
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
         return cls(**{**data, "node_selector": tuple((key, value) for key, value in data["node_selector"])})
 
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def strategy(self) -> Strategy:
+        """Availability is judged here, node by node, so minReadySeconds is not part of it; see _decided."""
+        return Strategy(max_unavailable=self.max_unavailable)
+
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -112,9 +119,15 @@ class Entry:
     created: float | None = None  # seconds since the epoch, by the node's clock
     age: float | None = None  # seconds
 
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
     @property
     def declared(self) -> Wanted:
         return Wanted(self.wanted, self.should_run, self.should_continue, self.ineligible)
+
+    def takes_part(self, phase: str) -> bool:
+        return self.step in STAGED_STEPS if phase == STAGE else self.phase == phase
 
     @property
     def half_made(self) -> bool:
@@ -141,7 +154,7 @@ class DaemonSetPlan:
     @property
     def budget(self) -> int:
         """How many nodes may be unavailable through our doing. Kubernetes: a percentage is of all eligible nodes."""
-        return rolling_numbers({"maxUnavailable": self.settings.max_unavailable}, self.desired).max_unavailable
+        return self.settings.strategy.numbers(self.desired).max_unavailable
 
 
 @dataclass(frozen=True)
@@ -153,9 +166,7 @@ class Plan:
         """The nodes that take part in a phase, in inventory order (``switch``: in the order of the batches)."""
         if phase == SWITCH:
             return [node for batch in self.batches for node in batch]
-        if phase == STAGE:
-            return self._nodes_where(lambda entry: entry.step in STAGED_STEPS)
-        return self._nodes_where(lambda entry: entry.phase == phase)
+        return self._nodes_where(lambda entry: entry.takes_part(phase))
 
     @property
     def touched(self) -> list[str]:
@@ -174,14 +185,14 @@ class Plan:
             )
         )
 
-    def on(self, node: str) -> list[tuple[Settings, Entry]]:
-        """What is planned on one node, DaemonSet by DaemonSet."""
-        return [
-            (daemonset.settings, entry)
-            for daemonset in self.daemonsets
-            for entry in daemonset.entries
-            if entry.node == node
-        ]
+    def by_node(self) -> dict[str, list[tuple[Settings, Entry]]]:
+        """What there is to do on each node, DaemonSet by DaemonSet; nodes with nothing to do are left out."""
+        steps: dict[str, list[tuple[Settings, Entry]]] = {}
+        for daemonset in self.daemonsets:
+            for entry in daemonset.entries:
+                if entry.step != NONE:
+                    steps.setdefault(entry.node, []).append((daemonset.settings, entry))
+        return steps
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -235,7 +246,7 @@ def _decided(settings: Settings, entries: Sequence[Entry]) -> DaemonSetPlan:
     acting = [entry for entry in entries if entry.step != NONE]
     targets = [Target(entry.node, entry.step != REMOVE, entry.step != REMOVE) for entry in acting]
     pods = [_pod(entry) for entry in acting if not (entry.step == CREATE or entry.half_made)]
-    decision = sync(targets, pods, Strategy(max_unavailable=settings.max_unavailable), now=0)
+    decision = sync(targets, pods, settings.strategy, now=0)
     created, deleted = set(decision.create_nodes), set(decision.delete_pods)
 
     def phase(entry: Entry) -> str:

@@ -4,20 +4,23 @@
 """What the tasks of one ansible-playbook run share: the plan, and what went wrong (which is also the gate).
 
 It lies in Ansible's temporary folder of the run, which every worker process inherits and which goes away with the run.
-Host variables would do as well, but reading them costs time for every host, and a large plan is read often.
+Host variables would do as well, but reading them costs time for every host. A step reads its own node's part of the
+plan alone: reading all of it in the worker of every node would cost the square of their number.
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from ansible import constants as C
 
-from ..plan import REPLACE, STAGE, SWITCH, Plan
+from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Settings
 
 
 class Problem(NamedTuple):
@@ -41,20 +44,39 @@ def _path(name: str) -> str:
 def begin(plan: Plan) -> None:
     """A plan is made; whatever an earlier one of this run left is forgotten."""
     end()
-    os.makedirs(_folder(), mode=0o700, exist_ok=True)
+    os.makedirs(os.path.join(_folder(), "nodes"), mode=0o700)
+    for node, steps in plan.by_node().items():
+        _write(_part_of(node), [(settings.as_dict(), entry.as_dict()) for settings, entry in steps])
     _write("plan.json", plan.as_dict())
 
 
 def end() -> None:
     """Forget the plan and all that came of it."""
-    for name in ("plan.json", "problems", "verdict.json"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_path(name))
+    shutil.rmtree(_folder(), ignore_errors=True)
 
 
 def current_plan() -> Plan | None:
-    data = _read("plan.json")
-    return None if data is None else Plan.from_dict(data)
+    try:
+        state = os.stat(_path("plan.json"))
+    except FileNotFoundError:
+        return None
+    return _plan_in(_path("plan.json"), state.st_ino, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _plan_in(path: str, _inode: int, _written: int) -> Plan:
+    """Every play asks for it a few times."""
+    with open(path, encoding="utf-8") as file:
+        return Plan.from_dict(json.load(file))
+
+
+def steps_on(node: str) -> list[tuple[Settings, Entry]]:
+    """What this run's plan has to do on one node, DaemonSet by DaemonSet."""
+    return [(Settings.from_dict(settings), Entry(**entry)) for settings, entry in _read(_part_of(node)) or []]
+
+
+def _part_of(node: str) -> str:
+    return os.path.join("nodes", f"{quote(node, safe='')}.json")
 
 
 def add_problem(problem: Problem) -> None:

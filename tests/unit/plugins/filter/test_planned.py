@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleFilterError
 from ansible_collections.everynode.daemonset.plugins.filter.planned import planned
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import run
@@ -23,9 +24,24 @@ def folder_of_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(C, "DEFAULT_LOCAL_TMP", str(tmp_path))
 
 
+@pytest.mark.parametrize("option", ["syntax", "listhosts", "listtasks", "listtags"])
 @pytest.mark.parametrize("what", EVERYTHING)
-def test_without_a_plan_it_is_never_all_nodes(what):
+def test_without_a_plan_it_is_never_all_nodes(what, option, monkeypatch):
+    monkeypatch.setattr(context, "CLIARGS", {option: True})
     assert planned(what) == []
+
+
+@pytest.mark.parametrize("what", EVERYTHING)
+def test_a_run_without_a_plan_is_an_error(what):
+    with pytest.raises(AnsibleFilterError, match="no host of the inventory matches"):
+        planned(what)
+
+
+def test_whether_one_node_takes_part():
+    entries = (entry("a/b", "outdated", "replace", "switch"), entry("c", "up to date"))
+    run.begin(Plan((DaemonSetPlan(Settings("default", "agent"), entries),), (("a/b",),)))
+    assert [planned(what, "a/b") for what in ("remove", "stage", "create", "switch")] == [False, True, False, True]
+    assert [planned(what, "c") for what in ("remove", "stage", "create", "switch")] == [False] * 4
 
 
 def test_the_hosts_of_each_play():

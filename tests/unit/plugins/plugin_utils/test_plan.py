@@ -272,7 +272,7 @@ def after(plan, observed):
         if look.observation is None:
             continue
         instances = {found.name: found for found in look.observation.instances}
-        for settings, entry in plan.on(node):
+        for settings, entry in plan.by_node().get(node, []):
             if entry.step == "remove":
                 del instances[settings.name]
             elif entry.step != "none":

@@ -9,7 +9,7 @@ import os
 import pytest
 from ansible import constants as C
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Plan, Settings
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
 
 PLAN = Plan((DaemonSetPlan(Settings("default", "agent"), ()),), ())
 
@@ -29,6 +29,25 @@ def test_without_a_plan_there_is_nothing():
 def test_the_plan_is_what_was_begun():
     run.begin(PLAN)
     assert run.current_plan() == PLAN
+
+
+def test_a_second_plan_is_not_taken_for_the_first():
+    run.begin(PLAN)
+    assert run.current_plan() == PLAN
+    other = Plan((), ())
+    run.begin(other)
+    assert run.current_plan() == other
+
+
+def test_a_node_reads_its_own_steps_alone():
+    to_do = Entry("web1", True, True, "", "new", "missing", "create", "create")
+    done = Entry("web2", True, True, "", "new", "up to date")
+    settings = Settings("default", "agent", node_selector=(("disk", "ssd"),))
+    run.begin(Plan((DaemonSetPlan(settings, (to_do, done)),), ()))
+    assert run.steps_on("web1") == [(settings, to_do)]
+    assert run.steps_on("web2") == []
+    run.begin(PLAN)
+    assert run.steps_on("web1") == []
 
 
 def test_only_the_owner_can_read_it(folder_of_the_run):
