@@ -225,6 +225,7 @@ class Enforcer:
             systemctl("disable", "--quiet", "--", unit, check=False)
             if known["masked"]:
                 systemctl("mask", "--quiet", "--", unit)
+                systemctl("stop", "--", unit, check=False)  # its socket or timer may have started it again meanwhile
 
         self._act("take the place of " + unit, act)
 

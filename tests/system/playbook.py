@@ -10,7 +10,8 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,13 @@ def begin(verb: str, inventory: Path, **variables: Any) -> subprocess.Popen[byte
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
 
 
 def daemonset(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 
 from tests.nodes import Node
 
-from .playbook import daemonset, play, write
+from .playbook import daemonset, play, until, write
 
 NAME = "witness"
 UNIT = f"everynode.default.{NAME}.service"
@@ -85,13 +84,6 @@ def pid(node: Node, unit: str = UNIT) -> str:
 def inside(node: Node, command: str) -> str:
     """What a command prints in the process' own mount namespace."""
     return node.run(f"nsenter --target {pid(node)} --mount -- sh -c '{command}' 2>&1", check=False).stdout
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_every_word_arrives_as_it_was_written(
