@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import Host
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import OBSERVE_SECONDS, Host
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE
+
+OPTIONS: dict[str, dict[str, Any]] = {"timeout": {"type": "int", "default": OBSERVE_SECONDS}}
 
 
 class ActionModule(ActionBase):
@@ -17,11 +20,11 @@ class ActionModule(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_diff = False
-    _VALID_ARGS = frozenset()
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        seen = Host(self, task_vars or {}).look()
+        options = declaration.options(self, OPTIONS)
+        seen = Host(self, task_vars or {}).look(options["timeout"])
         result.update(changed=False, reachable=seen.state != UNREACHABLE)
         if seen.observation is None:
             result["reason"] = seen.reason

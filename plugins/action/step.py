@@ -9,6 +9,7 @@ whose hosts all failed would end the whole run, and with it the report. The acti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -16,6 +17,8 @@ from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    OBSERVE_SECONDS,
+    STEP_SECONDS,
     ConnectionLost,
     Host,
     Outcome,
@@ -40,6 +43,9 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "phase": {"type": "str", "choices": [REMOVE, STAGE, CREATE, SWITCH], "required": True},
     "manifests": declaration.MANIFESTS,
+    "timeout": {"type": "int"},
+    "observe_timeout": {"type": "int", "default": OBSERVE_SECONDS},
+    "step_timeout": {"type": "int", "default": STEP_SECONDS},
 }
 
 
@@ -51,7 +57,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         options = declaration.options(self, OPTIONS)
-        taken = _Steps(self, task_vars or {}, options["phase"], options["manifests"])
+        taken = _Steps(self, task_vars or {}, options)
         for settings, entry in run.steps_on(taken.node):
             if entry.takes_part(taken.phase):
                 taken.take(settings, entry)
@@ -62,16 +68,16 @@ class ActionModule(ActionBase):
 
 
 class _Steps:
-    def __init__(self, action: ActionBase, task_vars: dict[str, Any], phase: str, manifests: list[Any]) -> None:
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], options: Mapping[str, Any]) -> None:
         self.node = str(task_vars["inventory_hostname"])
-        self.phase = phase
+        self.phase = options["phase"]
         self.changed = False
         self.actions: list[str] = []
         self.diffs: list[dict[str, Any]] = []
         self._action = action
         self._task_vars = task_vars
-        self._manifests = manifests
-        self._host = Host(action, task_vars)
+        self._options = options
+        self._host = Host(action, task_vars, timeout=options["timeout"])
         self._check_mode = bool(action._task.check_mode)
 
     def take(self, settings: Settings, entry: Entry) -> None:
@@ -97,22 +103,28 @@ class _Steps:
 
     def _act(self, settings: Settings, entry: Entry) -> Outcome:
         """Look once more before anything is done: the plan may be old by now, in the last batches above all."""
-        seen = self._host.look()
+        seen = self._host.look(self._options["observe_timeout"])
         if seen.observation is None:
             self._fail(settings, f"{seen.state}, so it was not touched: {seen.reason}", halts=False)
             return Outcome()
         if judge(settings, self.node, entry.declared, seen).step == NONE:
             return Outcome()
+        with self._host.within(self._options["step_timeout"]):
+            return self._change(settings, entry, seen.observation)
+
+    def _change(self, settings: Settings, entry: Entry, observation: Observation) -> Outcome:
         if self.phase == REMOVE:
             return self._host.absent(settings.namespace, settings.name)
-        definition, secrets = self._definition(settings, entry, seen.observation)
+        definition, secrets = self._definition(settings, entry, observation)
         if self.phase == STAGE:
-            return self._host.stage(definition, secrets, seen.observation.facts.package_manager)
+            return self._host.stage(definition, secrets, observation.facts.package_manager)
         return self._host.present(definition, secrets, staged=entry.step in STAGED_STEPS)
 
     def _definition(self, settings: Settings, entry: Entry, observation: Observation) -> tuple[dict[str, Any], str]:
         inventory = Inventory(self._task_vars["hostvars"])
-        loaded = declaration.load_manifests(self._action, self._task_vars, self._manifests, [self.node], inventory)
+        loaded = declaration.load_manifests(
+            self._action, self._task_vars, self._options["manifests"], [self.node], inventory
+        )
         manifests = loaded[self.node]
         node = node_of(self.node, inventory.variables(self.node), observation.facts.arch)
         for daemonset in manifests.daemonsets:

@@ -15,6 +15,12 @@ description:
   - Looks at the host with one read-only shell script, without Python on it.
   - A host that cannot be reached is a result and not an error, so that it never stops the others.
   - Needs root on the host, by login or by C(become).
+options:
+  timeout:
+    description:
+      - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
+    type: int
+    default: 60
 attributes:
   action:
     support: full

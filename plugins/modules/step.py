@@ -27,6 +27,22 @@ options:
     type: str
     choices: [remove, stage, create, switch]
     required: true
+  timeout:
+    description:
+      - Seconds to wait until an instance is ready. What the probes may rightly take and C(minReadySeconds) are added to
+        it. Without it the default of M(everynode.daemonset.instance) counts.
+    type: int
+  observe_timeout:
+    description:
+      - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
+    type: int
+    default: 60
+  step_timeout:
+    description:
+      - Seconds after which a step whose end is not seen counts as a lost connection. Downloads and O(timeout) have to
+        fit in.
+    type: int
+    default: 3600
 extends_documentation_fragment:
   - everynode.daemonset.manifests
 attributes:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,10 +19,13 @@ from ansible.plugins.action import ActionBase
 
 from ...module_utils import observation
 from ..plan import UNREACHABLE, UNUSABLE, Seen
+from .limit import time_limit
 from .nodes import Inventory
 from .sources import words_of
 
 INSTANCE_MODULE = "everynode.daemonset.instance"
+OBSERVE_SECONDS = 60  # to look at a node; a busy one takes one or two
+STEP_SECONDS = 3600  # for all that one step does on a node, downloads included
 DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
 NO_RESULT = "Module result deserialization failed"  # how ansible-core puts it
 
@@ -74,10 +78,14 @@ class Host:
         self._task_vars = task_vars
         self._check_mode = bool(action._task.check_mode)
 
-    def look(self) -> Seen:
-        """Observe the node: one round trip, no Python there. Never raises."""
+    def look(self, patience: int = OBSERVE_SECONDS) -> Seen:
+        """Observe the node: one round trip, no Python there; a node that is frozen gets ``patience`` seconds.
+
+        Never raises.
+        """
         try:
-            printed = self._action._low_level_execute_command(observation.SCRIPT)
+            with time_limit(patience):
+                printed = self._action._low_level_execute_command(observation.SCRIPT)
         except AnsibleConnectionFailure as error:
             return Seen(None, UNREACHABLE, connection_words(error))
         except AnsibleError as error:  # become: no password, a wrong one
@@ -201,6 +209,15 @@ class Host:
         result = self._shell(command)
         if result["rc"] != 0:
             raise StepFailed(_last_line(result["stderr"] or result["stdout"]))
+
+    @contextlib.contextmanager
+    def within(self, seconds: int) -> Iterator[None]:
+        """A limit around several of the calls below."""
+        try:
+            with time_limit(seconds):
+                yield
+        except AnsibleConnectionFailure as error:
+            raise self._lost(error) from error
 
     def _lost(self, error: AnsibleConnectionFailure) -> ConnectionLost:
         # Ansible would connect once more, to clean up, and take the host out of the run when that fails.
