@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
     INSTANCE_MODULE,
@@ -30,11 +30,11 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     NONE,
-    REMOVE,
     STAGED_STEPS,
     UNREACHABLE,
+    Entry,
+    Seen,
     Settings,
-    Wanted,
     judge,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.revision import revision
@@ -108,6 +108,15 @@ def _chosen(manifests: Manifests, name: str | None, namespace: str | None) -> li
     return found
 
 
+class _Step(NamedTuple):
+    """What one DaemonSet needs on this task's host; without a definition there is to be none of it."""
+
+    settings: Settings
+    entry: Entry
+    definition: dict[str, Any] | None
+    secrets: str
+
+
 class _Node:
     """This task's host, and what is enforced on it."""
 
@@ -125,52 +134,58 @@ class _Node:
             raise StepFailed(seen.reason)
         observation = seen.observation
         node = node_of(self._name, self._task_vars, observation.facts.arch)
+        steps = [self._planned(*wish, node=node, seen=seen, facts=observation.facts) for wish in wishes]
         result: dict[str, Any] = {"changed": False, "actions": [], "daemonsets": []}
-        for settings, daemonset, manifests in wishes:
-            wanted = DELETED
-            if daemonset is not None and manifests is not None:
-                wanted = wanted_on(node, daemonset, revision(daemonset, manifests))
-            entry = judge(settings, self._name, wanted, seen)
-            if entry.step != NONE:
-                outcome = self._take(settings, entry.step, daemonset, manifests, node, observation)
+        for step in steps:
+            if step.entry.step != NONE:
+                outcome = self._take(step, observation.facts.package_manager)
                 result["changed"] |= outcome.changed
                 result["actions"] += outcome.actions
                 if outcome.diff:
                     result.setdefault("diff", []).append(outcome.diff)
-            result["daemonsets"].append(_told(settings, wanted, entry.step, entry.state, entry.reason))
+            result["daemonsets"].append(_told(step))
         return result
 
-    def _take(
+    def _planned(
         self,
         settings: Settings,
-        step: str,
         daemonset: DaemonSet | None,
         manifests: Manifests | None,
         node: Node,
-        observation: Observation,
-    ) -> Outcome:
-        if step == REMOVE or daemonset is None or manifests is None:
-            staging = self._options["state"] == "staged"
+        seen: Seen,
+        facts: Facts,
+    ) -> _Step:
+        """What is to be done, the definition included, so that all that is wrong shows before anything is done."""
+        wanted, definition, secrets = DELETED, None, ""
+        if daemonset is not None and manifests is not None:
+            wanted = wanted_on(node, daemonset, revision(daemonset, manifests))
+            if wanted.should_run:
+                definition, secrets = define(daemonset, manifests, node, facts)
+        return _Step(settings, judge(settings, self._name, wanted, seen), definition, secrets)
+
+    def _take(self, step: _Step, package_manager: str) -> Outcome:
+        settings, definition = step.settings, step.definition
+        staging = self._options["state"] == "staged"
+        if definition is None:
             return Outcome() if staging else self._host.absent(settings.namespace, settings.name)
-        definition, secrets = define(daemonset, manifests, node, observation.facts)
-        if self._options["state"] == "staged":
-            return self._host.stage(definition, secrets, observation.facts.package_manager)
+        if staging:
+            return self._host.stage(definition, step.secrets, package_manager)
         fetched = Outcome()
-        if step in STAGED_STEPS:
-            fetched = self._host.fetch(definition, observation.facts.package_manager)
-        outcome = self._host.present(definition, secrets)
+        if step.entry.step in STAGED_STEPS:
+            fetched = self._host.fetch(definition, package_manager)
+        outcome = self._host.present(definition, step.secrets)
         outcome.actions[:0] = fetched.actions
         outcome.changed |= fetched.changed
         return outcome
 
 
-def _told(settings: Settings, wanted: Wanted, step: str, state: str, reason: str) -> dict[str, Any]:
+def _told(step: _Step) -> dict[str, Any]:
     """What the host was like when the task began, and what followed."""
     return {
-        "namespace": settings.namespace,
-        "name": settings.name,
-        "eligible": wanted.should_run,
-        "found": state,
-        "step": step,
-        "reason": reason,
+        "namespace": step.settings.namespace,
+        "name": step.settings.name,
+        "eligible": step.entry.should_run,
+        "found": step.entry.state,
+        "step": step.entry.step,
+        "reason": step.entry.reason,
     }
