@@ -8,8 +8,8 @@ A copy of this one file lies in every revision's folder, with ``keeper.json`` be
 readiness with the very same probes. Rules: Kubernetes' kubelet, prober and pkg/probe.
 
 ``keeper.json`` is ``{"units": {UNIT: {"probes": {"startup"|"liveness"|"readiness": PROBE}, "postStart": HOOK,
-"preStop": HOOK, "workingDirectory": PATH}}}``, PROBE and HOOK being Kubernetes' own objects after defaulting, named
-ports resolved.
+"preStop": HOOK, "workingDirectory": PATH, "environment": {NAME: VALUE}}}}``, PROBE and HOOK being Kubernetes' own
+objects after defaulting, named ports resolved.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import fcntl
 import http.client
 import json
 import os
+import pwd
 import select
-import shutil
 import signal
 import socket
 import ssl
@@ -30,13 +30,16 @@ import sys
 import threading
 import time
 import urllib.parse
-from typing import Any, Callable, Mapping, Tuple
+from typing import Any, Callable, Mapping, Sequence, Tuple
 
 RUN = "/run/everynode"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # systemd's own, whatever the manifest sets
 OUTPUT_LIMIT = 10 * 1024  # bytes of an answer, or of a command's output, that a probe looks at
 REDIRECTS = (301, 302, 303, 307, 308)
 REDIRECT_LIMIT = 10
 URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"  # what a request line may hold as it is
+OUTPUT_SHOWN = 1000  # characters of a failed command's output in the journal
+STALE_PERIODS, STALE_SECONDS = 3, 30.0  # a verdict older than both counts for nothing any more
 BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_RESET = 10.0, 300.0, 600.0  # seconds
 
 # HTTP/2 (RFC 9113)
@@ -47,6 +50,20 @@ HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}  #
 
 Outcome = Tuple[bool, str]  # succeeded?, why not
 FAILURES = (OSError, http.client.HTTPException, ValueError, subprocess.SubprocessError)
+
+
+# ------------------------------------------------------------------------------------------------------ other programs
+# What ansible-test would have instead, AnsibleModule's run_command, is not there where systemd starts this file.
+
+
+def run_command(arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """subprocess.run; nothing raises for the exit status unless ``check`` says so."""
+    options.setdefault("check", False)
+    return subprocess.run(arguments, **options)  # noqa: PLW1510  # pylint: disable=ansible-bad-function
+
+
+def start_command(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(arguments, **options)  # pylint: disable=ansible-bad-function
 
 
 # ---------------------------------------------------------------------------------------------------------- one probe
@@ -101,17 +118,62 @@ def _reason(error: BaseException, timeout: float) -> str:
 # --------------------------------------------------------------------------------------------------------------- exec
 
 
+# Becomes a command beside the daemon. It is a program of its own that is wholly loaded before it enters the daemon's
+# mounts, and knows the daemon's variables, which may name libraries to load, only when it is root no more.
+ENTER = r"""
+import ctypes, json, os, sys, warnings  # execvpe would import the last one beyond the point of no return
+with os.fdopen(int(sys.argv[1]), "rb") as pipe:
+    order = json.load(pipe)
+system = ctypes.CDLL(None, use_errno=True)
+def call(name, *arguments):
+    if getattr(system, name)(*map(ctypes.c_ulong, arguments)):
+        number = ctypes.get_errno()
+        raise OSError(number, "{}: {}".format(name, os.strerror(number)))
+try:
+    namespace = os.open("/proc/{}/ns/mnt".format(order["pid"]), os.O_RDONLY)
+    if os.stat("/proc/self/ns/mnt").st_ino != os.fstat(namespace).st_ino:
+        call("setns", namespace, 0x20000)  # CLONE_NEWNS
+    os.close(namespace)
+    for number in order["capabilities"]:
+        call("prctl", 24, number, 0, 0, 0)  # PR_CAPBSET_DROP
+    os.setgroups(order["groups"])
+    os.setresgid(*[order["gid"]] * 3)
+    os.setresuid(*[order["uid"]] * 3)
+    if order["no_new_privileges"]:
+        call("prctl", 38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    os.chdir(order["directory"])
+    os.execvpe(order["command"][0], order["command"], order["environment"])
+except OSError as error:
+    os.write(2, "{}: {}\n".format(order["command"][0], error).encode("utf-8", "replace"))
+    os._exit(127)
+"""
+
+
 def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: float) -> Outcome:
     """In the daemon's own mount namespace, as its user, with its environment: as the kubelet does in the container."""
-    process = subprocess.Popen(
-        _entering(pid, target.get("workingDirectory") or "/") + list(command),
-        env=_environment(pid),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    order = json.dumps(_order(command, target, pid)).encode()
     deadline = time.monotonic() + timeout
+    reading, writing = os.pipe()
+    try:
+        process = start_command(
+            [sys.executable or "/usr/bin/python3", "-I", "-c", ENTER, str(reading)],
+            env={"PATH": PATH},
+            cwd="/",
+            pass_fds=[reading],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        os.close(reading)
+        reading = -1
+        with os.fdopen(writing, "wb") as pipe, contextlib.suppress(BrokenPipeError):
+            writing = -1
+            pipe.write(order)
+    finally:
+        for descriptor in (reading, writing):
+            if descriptor >= 0:
+                os.close(descriptor)
     try:
         output = _output(process, deadline)
         process.wait(max(0.0, deadline - time.monotonic()))
@@ -123,24 +185,32 @@ def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: floa
         process.stdout.close()  # type: ignore[union-attr]
     if process.returncode == 0:
         return True, ""
-    last = output.decode("utf-8", "replace").strip().rpartition("\n")[2]
-    return False, "{} exited with {}{}".format(command[0], process.returncode, ": " + last if last else "")
+    why = f"{command[0]} exited with {process.returncode}"
+    _tell_output(target, why, output)
+    return False, why
 
 
-def _entering(pid: int, directory: str) -> list[str]:
-    """The command that runs another one beside a process, found by our own PATH and not by the daemon's."""
+def _order(command: Sequence[str], target: Mapping[str, Any], pid: int) -> dict[str, Any]:
+    """What ENTER is told. Nothing of it is asked of the daemon's own memory, which the daemon may write as it likes."""
     status = _status(pid)
-    # Opened before the namespace is entered, so it is named as the daemon sees it.
-    enter = [_program("nsenter"), f"--target={pid}", "--mount", f"--wd=/proc/{pid}/root{directory}", "--"]
-    uid, gid, groups = status["Uid"][1], status["Gid"][1], status["Groups"]
-    if (uid, gid, groups) == ("0", "0", []):
-        return enter
-    supplementary = "--groups=" + ",".join(groups) if groups else "--clear-groups"
-    return [*enter, _program("setpriv"), "--reuid=" + uid, "--regid=" + gid, supplementary, "--"]
-
-
-def _program(name: str) -> str:
-    return shutil.which(name) or "/usr/bin/" + name
+    uid = int(status["Uid"][1])
+    bounding = int(status["CapBnd"][0], 16)
+    environment = {"PATH": PATH}
+    with contextlib.suppress(KeyError):
+        environment["HOME"] = pwd.getpwuid(uid).pw_dir
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        last_capability = int(file.read())
+    return {
+        "pid": pid,
+        "uid": uid,
+        "gid": int(status["Gid"][1]),
+        "groups": [int(group) for group in status["Groups"]],
+        "capabilities": [number for number in range(last_capability + 1) if not bounding >> number & 1],
+        "no_new_privileges": status.get("NoNewPrivs") == ["1"],
+        "directory": target.get("workingDirectory") or "/",
+        "command": list(command),
+        "environment": {**environment, **target.get("environment", {})},
+    }
 
 
 def _status(pid: int) -> dict[str, list[str]]:
@@ -148,10 +218,12 @@ def _status(pid: int) -> dict[str, list[str]]:
         return {key: value.split() for key, _colon, value in (line.partition(":") for line in status)}
 
 
-def _environment(pid: int) -> dict[str, str]:
-    with open(f"/proc/{pid}/environ", "rb") as environ:
-        entries = (entry.partition(b"=") for entry in environ.read().split(b"\0"))
-        return {os.fsdecode(key): os.fsdecode(value) for key, equals, value in entries if equals and key}
+def _tell_output(target: Mapping[str, Any], why: str, output: bytes) -> None:
+    """Into the journal, which not everybody may read, and nowhere else: it may hold secrets."""
+    last = output.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    last = "".join(character if character.isprintable() else " " for character in last)[:OUTPUT_SHOWN]
+    if last and __name__ == "__main__":
+        _tell("<5>{}: {}: {}".format(target.get("unit", "exec probe"), why, last))
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
@@ -336,7 +408,7 @@ def _grpc_headers() -> bytes:
 
 def unit_state(unit: str) -> dict[str, str]:
     names = "ActiveState,InvocationID,MainPID,ExecMainStartTimestampMonotonic,NRestarts"
-    output = subprocess.run(
+    output = run_command(
         ["systemctl", "show", "--property=" + names, "--", unit], stdout=subprocess.PIPE, check=True
     ).stdout.decode("utf-8", "replace")
     return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
@@ -347,7 +419,7 @@ class Target:
 
     def __init__(self, unit: str, entry: Mapping[str, Any]):
         self.unit = unit
-        self.entry = entry
+        self.entry = dict(entry, unit=unit)
         self.probes: Mapping[str, Mapping[str, Any]] = entry.get("probes", {})
         self.path = os.path.join(RUN, unit + ".json")
 
@@ -367,6 +439,7 @@ class Target:
             else:
                 restart = False
                 state.update(ready=False, ready_since=None, message="its process is not running")
+            state.update(looked=_boot_clock(), valid=self._valid_seconds())
             self._save(state)
         if restart:
             self._restart(state)
@@ -392,9 +465,19 @@ class Target:
 
     def _save(self, state: Mapping[str, Any]) -> None:
         beside = self.path + ".new"
-        with open(beside, "w", encoding="utf-8") as file:
+        forget(beside)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(state, file)
         os.rename(beside, self.path)
+
+    def _valid_seconds(self) -> float:
+        """How long the state says something: if nobody looks again by then, the timer or this program is broken."""
+        rounds = [
+            float(probe.get("periodSeconds") or 10) + float(probe.get("timeoutSeconds") or 1)
+            for kind, probe in self.probes.items()
+            if kind != "startup"
+        ]
+        return max(STALE_SECONDS, STALE_PERIODS * max(rounds, default=0.0))
 
     def _probe(self, state: dict[str, Any], unit: Mapping[str, str], eager: bool) -> bool:
         """Run what is due; true if the liveness probe says that the process must be restarted."""
@@ -402,7 +485,7 @@ class Target:
         if "readiness" in self.probes:
             verdict = self._count(state, "readiness", pid, now, eager and not state["ready"])
             if verdict is True and not state["ready"]:
-                state.update(ready=True, ready_since=time.time(), message="")
+                state.update(ready=True, ready_since=_boot_clock(), message="")
             elif verdict is False:
                 state.update(
                     ready=False, ready_since=None, message="readiness probe: " + state["probes"]["readiness"]["why"]
@@ -436,15 +519,19 @@ class Target:
         _tell(f"<4>{self.unit}: liveness probe failed ({why}): restarting it")
         with open(_killed(self.unit), "w", encoding="ascii"):
             pass
-        subprocess.run(["systemctl", "--no-block", "restart", "--", self.unit], check=False)
+        # Never «restart»: it would start what somebody has stopped since.
+        run_command(["systemctl", "--no-block", "try-restart", "--", self.unit])
 
     def wait_started(self) -> bool:
-        """The startup probe, until it succeeds once (true) or fails for the failureThreshold-th time (false)."""
-        probe, failures = self.probes["startup"], 0
-        time.sleep(float(probe.get("initialDelaySeconds") or 0))
+        """The startup probe, until it succeeds once (true); false if it fails too often, or the process is gone."""
+        probe, failures, pid = self.probes["startup"], 0, self._main_pid()
+        if not _outlives(pid, float(probe.get("initialDelaySeconds") or 0)):
+            return self._gone()
         while True:
-            began = time.monotonic()
-            pid = int(os.environ.get("MAINPID") or unit_state(self.unit).get("MainPID") or 0)
+            began, former = time.monotonic(), pid
+            pid = self._main_pid()
+            if former and pid != former:
+                return self._gone()
             succeeded, why = run_probe(probe, self.entry, pid) if pid else (False, "its process is not running")
             if succeeded:
                 return True
@@ -452,7 +539,31 @@ class Target:
             if failures >= int(probe.get("failureThreshold") or 3):
                 _tell(f"<4>{self.unit}: startup probe failed {failures} times: {why}")
                 return False
-            time.sleep(max(0.0, float(probe.get("periodSeconds") or 10) - (time.monotonic() - began)))
+            if not _outlives(pid, float(probe.get("periodSeconds") or 10) - (time.monotonic() - began)):
+                return self._gone()
+
+    def _main_pid(self) -> int:
+        return int(unit_state(self.unit).get("MainPID") or 0)
+
+    def _gone(self) -> bool:
+        _tell(f"<4>{self.unit}: its process ended before the startup probe succeeded")
+        return False
+
+
+def _outlives(pid: int, seconds: float) -> bool:
+    """Wait; false, and at once, if this process ends meanwhile. 0 is one that never ran."""
+    deadline = time.monotonic() + seconds
+    while not pid or os.path.exists(f"/proc/{pid}"):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return True
+        time.sleep(min(left, 1.0))
+    return False
+
+
+def _boot_clock() -> float:
+    """Seconds since boot as in /proc/uptime: a clock that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 # --------------------------------------------------------------------------------------------------- restart back-off
@@ -530,7 +641,7 @@ def main(arguments: list[str]) -> int:
 
 def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
     """A postStart or preStop hook: any answer will do, and systemd limits the time (kubelet: runHTTPHandler)."""
-    if name == "preStop" and not os.environ.get("MAINPID"):
+    if name == "preStop" and not int(unit_state(unit).get("MainPID") or 0):
         return 0  # the daemon ended by itself: Kubernetes has nothing to stop then, systemd runs ExecStop all the same
     try:
         _http_answer(action, None)

@@ -27,6 +27,17 @@ from .scheduling import Node
 
 POD = "spec.template.spec"
 NODE_CRITICAL_OOM_SCORE = -997  # kubelet qos: guaranteedOOMScoreAdj, also for node-critical pods
+# capability.h of Linux 6
+CAPABILITIES = re.compile(
+    r"(?:CAP_)?(?:"
+    r"ALL|AUDIT_CONTROL|AUDIT_READ|AUDIT_WRITE|BLOCK_SUSPEND|BPF|CHECKPOINT_RESTORE|CHOWN|"
+    r"DAC_OVERRIDE|DAC_READ_SEARCH|FOWNER|FSETID|IPC_LOCK|IPC_OWNER|KILL|LEASE|LINUX_IMMUTABLE|"
+    r"MAC_ADMIN|MAC_OVERRIDE|MKNOD|NET_ADMIN|NET_BIND_SERVICE|NET_BROADCAST|NET_RAW|PERFMON|SETFCAP|"
+    r"SETGID|SETPCAP|SETUID|SYSLOG|SYS_ADMIN|SYS_BOOT|SYS_CHROOT|SYS_MODULE|SYS_NICE|SYS_PACCT|"
+    r"SYS_PTRACE|SYS_RAWIO|SYS_RESOURCE|SYS_TIME|SYS_TTY_CONFIG|WAKE_ALARM"
+    r")",
+    re.IGNORECASE,
+)
 
 # systemd's own rules. A unit file or an environment file that breaks one is read without the line, with only a log line
 # to tell, or not read at all.
@@ -110,11 +121,26 @@ class _Builder:
             "sources": [container["source"] for container in containers],
             "containers": containers,
             "volumes": volumes,
+            "ports": self._ports(),
             "replaces": replaced_units(self.daemonset),
             "terminationGracePeriodSeconds": self.pod.get("terminationGracePeriodSeconds", 30),
             "minReadySeconds": self.daemonset.min_ready_seconds,
             "revisionHistoryLimit": self.daemonset.object["spec"]["revisionHistoryLimit"],
         }
+
+    def _ports(self) -> list[dict[str, Any]]:
+        """The declared ports that the daemon takes from the node itself."""
+        return [
+            {
+                "container": container["name"],
+                "port": port.get("hostPort") or port["containerPort"],
+                "protocol": port.get("protocol", "TCP"),
+                "hostIP": port.get("hostIP", ""),
+            }
+            for container, _path in self.containers
+            for port in container.get("ports", [])
+            if port.get("hostPort") or self.pod.get("hostNetwork")
+        ]
 
     # ------------------------------------------------------------------------------------------------------- containers
 
@@ -267,10 +293,18 @@ class _Builder:
         """Files are all known here, so a subPath that names none is found before the unit fails on it."""
         names = {volume["name"]: [file["path"] for file in volume.get("files", [])] for volume in volumes}
         kinds = {volume["name"]: volume["kind"] for volume in volumes}
+        in_memory = {volume["name"] for volume in volumes if volume.get("medium") == "Memory"}
         for (_container, path), container in zip(self.containers, containers, strict=True):
             for index, mount in enumerate(container["mounts"]):
                 wanted = posixpath.normpath(mount["subPath"]) if mount["subPath"] else "."
                 found = [name for name in names[mount["volume"]] if f"{name}/".startswith(f"{wanted}/")]
+                if mount["volume"] in in_memory and wanted != ".":
+                    self._refuse(
+                        f"{path}.volumeMounts[{index}].subPath",
+                        "NotSupported",
+                        f'Unsupported value: "{mount["subPath"]}": nothing makes a folder in a volume of medium Memory '
+                        "before the daemon starts; mount the whole volume, or use one volume for each folder",
+                    )
                 if kinds[mount["volume"]] == "files" and wanted != "." and not found:
                     self._refuse(
                         f"{path}.volumeMounts[{index}].subPath",
@@ -318,13 +352,24 @@ class _Builder:
             "privileged": bool(context.get("privileged", False)),
             "noNewPrivileges": context.get("allowPrivilegeEscalation") is False,
             "readOnlyRoot": bool(context.get("readOnlyRootFilesystem", False)),
-            "addCapabilities": list(capabilities.get("add", [])),
-            "dropCapabilities": list(capabilities.get("drop", [])),
+            "addCapabilities": self._capabilities(capabilities, "add", paths),
+            "dropCapabilities": self._capabilities(capabilities, "drop", paths),
             "seccomp": context.get("seccompProfile", {}).get("type"),
             "appArmor": self._apparmor(context.get("appArmorProfile", {}), paths.get("appArmorProfile", "")),
             "seLinux": self._selinux(context.get("seLinuxOptions", {}), paths.get("seLinuxOptions", "")),
             "oomScore": NODE_CRITICAL_OOM_SCORE if node_critical else None,
         }
+
+    def _capabilities(self, capabilities: Mapping[str, list[str]], verb: str, paths: Mapping[str, str]) -> list[str]:
+        """systemd passes over a name it does not know, and the daemon would have more rights than was written."""
+        for index, name in enumerate(capabilities.get(verb, [])):
+            if not CAPABILITIES.fullmatch(name):
+                self._refuse(
+                    f"{paths['capabilities']}.{verb}[{index}]",
+                    "NotSupported",
+                    f"Unsupported value: {json.dumps(name)}: expected a capability of Linux, such as NET_RAW, or ALL",
+                )
+        return list(capabilities.get(verb, []))
 
     def _apparmor(self, profile: Mapping[str, Any], path: str) -> str | None:
         if profile.get("type") == "Localhost":
@@ -377,7 +422,8 @@ class _Builder:
         if "emptyDir" in volume:
             medium, limit = volume["emptyDir"].get("medium", ""), volume["emptyDir"].get("sizeLimit")
             size = Quantity.parse(limit).value() if medium and limit else None
-            return {"name": name, "kind": "emptyDir", "medium": medium, "sizeLimit": size}
+            group = self.pod.get("securityContext", {}).get("fsGroup")
+            return {"name": name, "kind": "emptyDir", "medium": medium, "sizeLimit": size, "fsGroup": group}
         return self._files(volume, path)
 
     def _files(self, volume: Mapping[str, Any], path: str) -> dict[str, Any]:

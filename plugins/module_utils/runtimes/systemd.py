@@ -10,14 +10,15 @@ in place, started, stopped and removed.
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import grp
 import json
 import math
 import os
 import pwd
-import shutil
+import socket
 import stat
-import subprocess
 import sys
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
 
@@ -25,14 +26,21 @@ from .. import files, keeper
 from ..files import File
 from ..observation import MARK, ROOT, RUN, UNIT_DIRECTORY
 
+# Before what is ours in a unit: the variables are the container's, and may lead to other programs and libraries.
+OUR_ENVIRONMENT = f"/usr/bin/env -i PATH={keeper.PATH} "
 RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
 # Tried again for ever with growing pauses, as the kubelet does with init containers.
 INIT_LOOP = (
-    'pause=1; until "$@"; do echo "init container failed with $?, next try in $pause s" >&2; sleep "$pause"; '
+    'pause=1; until "$@"; do echo "init container failed with $?, next try in $pause s" >&2; '
+    'LD_PRELOAD= LD_LIBRARY_PATH= /bin/sleep "$pause"; '
     'pause=$((pause * 2)); [ "$pause" -le 300 ] || pause=300; done'
 )
-# Mounted by the first unit that uses it, found mounted by the others and after a restart.
-MOUNT_TMPFS = 'mountpoint -q "$1" || exec mount -t tmpfs -o "size=$2,mode=0777" tmpfs "$1"'
+# Made by the first unit that uses it, found by the others and after a restart. Nobody but root gets to it from outside.
+MEMORY_VOLUME = (
+    'base=${1%/*}; mkdir -p "$base" && chmod 0700 "$base" && mkdir -p "$1" || exit; '
+    '[ -z "$4" ] || mountpoint -q "$1" || mount -t tmpfs -o "size=$4" tmpfs "$1" || exit; '
+    'chown "0:$3" "$1" && chmod "$2" "$1"'
+)
 HOST_PATH_TESTS = {
     "Directory": stat.S_ISDIR,
     "DirectoryOrCreate": stat.S_ISDIR,
@@ -96,6 +104,8 @@ class Systemd:
         content["keeper.json"] = File(_json({"units": self._keeper_entries()}), 0o600, secret=True)
         public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
         content["definition.json"] = File(_json({"definition": public, "secrets": self.secrets}), 0o600, secret=True)
+        programs = sorted({path for path in map(self._program, containers) if path})
+        content["programs"] = File("".join(path + "\n" for path in programs).encode(), 0o644)
         archives = sorted({source["sha256"] for source in self.definition["sources"] if source["kind"] == "archive"})
         if archives:
             content["archives"] = File("".join(sha + "\n" for sha in archives).encode(), 0o644)
@@ -135,12 +145,9 @@ class Systemd:
         lines = self._head(title)
         lines += ["Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0"]
         lines += self._part_of_target()
-        host_paths = {
-            self._mount_source(mount)[0]
-            for mount in container["mounts"]
-            if self.volumes[mount["volume"]]["kind"] == "hostPath"
-        }
-        lines += ["RequiresMountsFor=" + _specifiers(_path(path)) for path in sorted(host_paths)]
+        if any(self.volumes[mount["volume"]]["kind"] == "hostPath" for mount in container["mounts"]):
+            # RequiresMountsFor= would also stop the daemon when a file system is unmounted, and never start it again.
+            lines.append("After=local-fs.target remote-fs.target")
         for other in earlier:
             lines.append("After=" + self.unit(other))
             lines.append(("Requires=" if other["role"] == "init" else "Wants=") + self.unit(other))
@@ -197,8 +204,8 @@ class Systemd:
         return "+" + self._keeper(name, unit)
 
     def _keeper(self, verb: str, unit: str = "") -> str:
-        words = [sys.executable or "/usr/bin/python3", "-I", os.path.join(self.revision, "keeper.py"), verb]
-        return " ".join(_quote(word) for word in words + ([unit] if unit else []))
+        words = [_python(), "-I", os.path.join(self.revision, "keeper.py"), verb]
+        return OUR_ENVIRONMENT + " ".join(_quote(word) for word in words + ([unit] if unit else []))
 
     def _sandbox(self, container: Mapping[str, Any]) -> list[str]:
         lines = []
@@ -208,19 +215,23 @@ class Systemd:
             if source == mount["target"] and not read_only and not container["security"]["readOnlyRoot"]:
                 continue
             kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
-            lines.append(kind + _specifiers("{}:{}:rbind".format(_path(source), _path(mount["target"]))))
+            # Before an ExecStartPre has made it, the volume in memory is not there after a boot.
+            missing = "-" if self._in_memory(mount) else ""
+            lines.append(kind + _specifiers("{}:{}:rbind".format(_path(missing + source), _path(mount["target"]))))
         for name in sorted({mount["volume"] for mount in container["mounts"]}):
             volume = self.volumes[name]
             if volume["kind"] == "emptyDir" and volume["medium"] == "Memory":
-                lines += [f"RuntimeDirectory=everynode/{self.base}/{name}", "RuntimeDirectoryPreserve=yes"]
-                lines.append("RuntimeDirectoryMode=0777")
-                if volume["sizeLimit"]:
-                    path = os.path.join(RUN, self.base, name)
-                    size = volume["sizeLimit"]
-                    # Even a command with «+» is given the unit's mount namespace, where the mount would end with it.
-                    host = "+nsenter --target 1 --mount --"
-                    lines.append(f"ExecStartPre={host} /bin/sh -c {_quote(MOUNT_TMPFS)} sh {_quote(path)} {size}")
+                mode, group = _empty_dir_access(volume)
+                words = [os.path.join(RUN, self.base, name), f"{mode:o}", str(group), str(volume["sizeLimit"] or "")]
+                # Even a command with «+» is given the unit's mount namespace, where the mount would end with it.
+                host = f"+{OUR_ENVIRONMENT}nsenter --target 1 --mount --"
+                arguments = " ".join(_quote(word) for word in words)
+                lines.append(f"ExecStartPre={host} /bin/sh -c {_quote(MEMORY_VOLUME)} sh {arguments}")
         return lines + _security(container["security"])
+
+    def _in_memory(self, mount: Mapping[str, Any]) -> bool:
+        volume = self.volumes[mount["volume"]]
+        return bool(volume["kind"] == "emptyDir" and volume["medium"] == "Memory")
 
     def _mount_source(self, mount: Mapping[str, Any]) -> tuple[str, bool]:
         volume = self.volumes[mount["volume"]]
@@ -324,7 +335,13 @@ class Systemd:
     def _keeper_entries(self) -> dict[str, Any]:
         return {
             self.unit(container): dict(
-                container["lifecycle"], probes=container["probes"], workingDirectory=container["workingDirectory"]
+                container["lifecycle"],
+                probes=container["probes"],
+                workingDirectory=container["workingDirectory"],
+                environment={
+                    **container["environment"],
+                    **self.secrets["environment"].get(container["name"], {}),
+                },
             )
             for container in self.definition["containers"]
             if container["probes"] or container["lifecycle"]
@@ -340,19 +357,75 @@ class Systemd:
                 found += _host_path_problems(volume)
         for container in self.definition["containers"]:
             found += _identity_problems(container)
-            program = container["argv"][0]
-            path = (
-                None
-                if os.path.isabs(program)
-                else os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-            )
-            if (sources_present or container["source"]["kind"] == "host") and not shutil.which(program, path=path):
-                found.append(
-                    "container {}: the program {} is not on this node{}".format(
-                        container["name"], program, _where(container["source"])
-                    )
-                )
+            if sources_present or container["source"]["kind"] == "host":
+                found += self._program_problems(container)
         return found
+
+    def held_ports(self, own_units: Sequence[str]) -> list[str]:
+        """The ports declared here that somebody else listens on, in words; own_units are those that will have ended."""
+        wanted = {(port["port"], port["protocol"]): port for port in self.definition["ports"]}
+        listening = [
+            entry
+            for entry in (_listening() if wanted else [])
+            if (entry.port, entry.protocol) in wanted
+            and _same_address(wanted[entry.port, entry.protocol]["hostIP"], entry.address)
+        ]
+        holders = _holders({entry.inode for entry in listening}) if listening else {}
+        # What a socket unit listens on is held by systemd itself.
+        given_up = {*own_units, *(["init.scope"] if any(unit.endswith(".socket") for unit in own_units) else [])}
+        found = set()
+        for entry in listening:
+            units = {pid: _unit_of(pid) for pid in holders.get(entry.inode, [])}
+            if not given_up.intersection(units.values()):
+                names = [
+                    f"{_command_of(pid)} ({', '.join([f'pid {pid}', *filter(None, [unit])])})"
+                    for pid, unit in units.items()
+                ]
+                found.add(f"port {entry.port}/{entry.protocol} is held by {', '.join(names) or 'something unknown'}")
+        return sorted(found)
+
+    def _program_problems(self, container: Mapping[str, Any]) -> list[str]:
+        program = container["argv"][0]
+        if any(self._is_program(container, path) for path in _candidates(program)):
+            return []
+        return [
+            "container {}: the program {} is not on this node{}".format(
+                container["name"], program, self._where(container)
+            )
+        ]
+
+    def _is_program(self, container: Mapping[str, Any], path: str) -> bool:
+        """Whether this path is a program as the container sees it, through its mounts."""
+        mount = _mount_of(path, container["mounts"])
+        if mount is None:
+            return _executable(path)
+        volume = self.volumes[mount["volume"]]
+        below = os.path.normpath(os.path.join(mount["subPath"], os.path.relpath(path, mount["target"])))
+        if volume["kind"] == "files":
+            return any(file["path"] == below and file["mode"] & 0o111 for file in volume["files"])
+        if volume["kind"] == "hostPath":
+            return _executable(os.path.normpath(os.path.join(volume["path"], below)))
+        return os.path.isabs(
+            container["argv"][0]
+        )  # an init container may bring it; by its name alone it is not expected
+
+    def _program(self, container: Mapping[str, Any]) -> str | None:
+        """The container's program, if it is one of the host's own that can be missed later."""
+        program = container["argv"][0]
+        candidates = _candidates(program)
+        found = next((path for path in candidates if self._is_program(container, path)), None)
+        path = found or (program if os.path.isabs(program) else None)
+        mount = _mount_of(path, container["mounts"]) if path else None
+        return path if mount is None or self._mount_source(mount)[0] == mount["target"] else None
+
+    def _where(self, container: Mapping[str, Any]) -> str:
+        program = container["argv"][0]
+        mount = _mount_of(program, container["mounts"]) if os.path.isabs(program) else None
+        if mount is None:
+            return _where(container["source"])
+        return ": {} is the volume {} of the pod, which does not hold it as a file that may be executed".format(
+            mount["target"], mount["volume"]
+        )
 
     def prepare_paths(self) -> list[str]:
         """Make what hostPath volumes may create, subPath folders and mount points; returns the mount points made."""
@@ -383,22 +456,22 @@ class Systemd:
         wanted = [volume for volume in self.definition["volumes"] if volume["kind"] == "emptyDir"]
         files.remove(os.path.join(self.directory, "volumes"))
         remove_memory_volumes(self.base)
-        group = max(
-            [group for container in self.definition["containers"] for group in container["security"]["groups"]] or [0]
-        )
+        folder = os.path.join(self.directory, "volumes")
         for volume in wanted:
             if volume["medium"] != "Memory":
-                path = os.path.join(self.directory, "volumes", volume["name"])
+                path = os.path.join(folder, volume["name"])
+                os.makedirs(folder, mode=0o700, exist_ok=True)  # everybody may write in the volumes, but only inside
                 os.makedirs(path)
+                mode, group = _empty_dir_access(volume)
                 os.chown(path, 0, group)
-                os.chmod(path, 0o2777 if group else 0o777)
+                os.chmod(path, mode)
 
 
 # ------------------------------------------------------------------------------------------------------------ systemctl
 
 
 def systemctl(*arguments: str, check: bool = True) -> str:
-    process = subprocess.run(["systemctl", *arguments], capture_output=True, check=False)
+    process = keeper.run_command(["systemctl", *arguments], capture_output=True)
     if check and process.returncode:
         words = process.stderr.decode("utf-8", "replace").strip() or process.stdout.decode("utf-8", "replace").strip()
         raise OSError("systemctl {} failed: {}".format(" ".join(arguments), words))
@@ -419,20 +492,84 @@ def show(units: Sequence[str], *properties: str) -> dict[str, dict[str, str]]:
 
 def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
     match = ["_SYSTEMD_INVOCATION_ID=" + invocation] if invocation else ["--unit=" + unit]
-    process = subprocess.run(
-        ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=False,
+    process = keeper.run_command(
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], capture_output=True
     )
     return process.stdout.decode("utf-8", "replace").strip("\n")
+
+
+class Listening(NamedTuple):
+    port: int
+    protocol: str
+    address: str
+    inode: str
+
+
+def _listening() -> list[Listening]:
+    """Sockets that wait for others: TCP in the state LISTEN, UDP without a peer (proc(5), /proc/net/tcp)."""
+    found = []
+    for name, protocol, state in (
+        ("tcp", "TCP", "0A"),
+        ("tcp6", "TCP", "0A"),
+        ("udp", "UDP", "07"),
+        ("udp6", "UDP", "07"),
+    ):
+        for line in (files.read(f"/proc/net/{name}") or b"").decode("ascii", "replace").splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 9 and fields[3] == state:
+                address, _colon, port = fields[1].rpartition(":")
+                found.append(Listening(int(port, 16), protocol, _address(address), fields[9]))
+    return found
+
+
+def _address(text: str) -> str:
+    """The kernel prints words of 32 bits, each in the machine's own order of bytes."""
+    words = [int(text[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(text), 8)]
+    family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+    return socket.inet_ntop(family, b"".join(words))
+
+
+def _same_address(wanted: str, held: str) -> bool:
+    """Whether both cannot be listened on; an unspecified address is all of them."""
+    anywhere = ("", "0.0.0.0", "::")
+    return wanted in anywhere or held in anywhere or held in (wanted, "::ffff:" + wanted)
+
+
+def _holders(inodes: set[str]) -> dict[str, list[int]]:
+    holders: dict[str, list[int]] = {}
+    links = {f"socket:[{inode}]": inode for inode in inodes}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    inode = links.get(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+                    if inode and pid not in holders.setdefault(inode, []):
+                        holders[inode].append(pid)
+    return holders
+
+
+def _unit_of(pid: int) -> str:
+    """The innermost service, socket or scope in the name of a process's control group."""
+    text = (files.read(f"/proc/{pid}/cgroup") or b"").decode("utf-8", "replace")
+    for line in text.splitlines():
+        hierarchy, _colon, rest = line.partition(":")
+        controllers, _colon, path = rest.partition(":")
+        if hierarchy == "0" or controllers == "name=systemd":
+            for part in reversed(path.split("/")):
+                if part.endswith((".service", ".scope", ".socket")):
+                    return part
+    return ""
+
+
+def _command_of(pid: int) -> str:
+    return (files.read(f"/proc/{pid}/comm") or b"?").decode("utf-8", "replace").strip()
 
 
 def remove_memory_volumes(base: str) -> None:
     folder = os.path.join(RUN, base)
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         if os.path.ismount(os.path.join(folder, name)):
-            subprocess.run(["umount", "--lazy", os.path.join(folder, name)], check=True)
+            keeper.run_command(["umount", "--lazy", os.path.join(folder, name)], check=True)
     files.remove(folder)
 
 
@@ -471,6 +608,17 @@ def _json(data: Any) -> bytes:
     return (json.dumps(data, sort_keys=True, indent=1) + "\n").encode()
 
 
+@functools.lru_cache(maxsize=None)
+def _python() -> str:
+    """The node's own Python, if the keeper can run on it: Ansible's may lie in somebody's virtual environment."""
+    python = "/usr/bin/python3"
+    check = "import ctypes, ssl, sys; sys.exit(sys.version_info < (3, 8))"
+    usable = (
+        os.path.exists(python) and not keeper.run_command([python, "-I", "-c", check], capture_output=True).returncode
+    )
+    return python if usable or not sys.executable else sys.executable
+
+
 def _keeper_source() -> bytes:
     """The module travels in a zip, so the source is asked of whatever loaded it."""
     loader = keeper.__spec__.loader if keeper.__spec__ else None
@@ -478,6 +626,12 @@ def _keeper_source() -> bytes:
     if source is None:
         raise OSError(f"the source of {keeper.__name__} is not to be had")
     return str(source).encode()
+
+
+def _empty_dir_access(volume: Mapping[str, Any]) -> tuple[int, int]:
+    """Mode and group, as the kubelet gives them (emptyDir's perm, volume.SetVolumeOwnership)."""
+    group = volume["fsGroup"]
+    return (0o777, 0) if group is None else (0o2777, group)
 
 
 def _specifiers(text: str) -> str:
@@ -615,6 +769,24 @@ def _mount_around(mount: Mapping[str, Any], mounts: Sequence[Mapping[str, Any]])
     """The innermost other mount that this one lies in."""
     around = [other for other in mounts if mount["target"].startswith(other["target"].rstrip("/") + "/")]
     return max(around, key=lambda other: len(other["target"]), default=None)
+
+
+def _mount_of(path: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The innermost mount that a path of the container is in, or is."""
+    path = os.path.normpath(path)
+    around = [mount for mount in mounts if f"{path}/".startswith(mount["target"].rstrip("/") + "/")]
+    return max(around, key=lambda mount: len(mount["target"]), default=None)
+
+
+def _candidates(program: str) -> list[str]:
+    """Where systemd looks for a program, whatever PATH the container has."""
+    if os.path.isabs(program):
+        return [program]
+    return [os.path.join(folder, program) for folder in keeper.PATH.split(":")]
+
+
+def _executable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _make_mount_point(target: str, is_file: bool) -> list[str]:

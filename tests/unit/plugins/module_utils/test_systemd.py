@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes import systemd
 from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.systemd import Rendered, Systemd
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import load_objects
@@ -214,6 +218,106 @@ def test_the_keeper_travels_with_its_revision() -> None:
     assert entry["workingDirectory"] == "/srv"
 
 
+def test_an_exec_probe_has_the_containers_variables_in_a_file_for_root_only() -> None:
+    env = [
+        {"name": "A", "value": "1"},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "b"}}},
+    ]
+    container = {"env": env, "livenessProbe": {"exec": {"command": ["true"]}}, "args": ["$(B)"]}
+    file = rendered(pod_of(container), secret("s", b="hush")).files["keeper.json"]
+    assert json.loads(file.content)["units"][f"{BASE}.service"]["environment"] == {"A": "1", "B": "hush"}
+    assert (file.mode, file.secret) == (0o600, True)
+
+
+def test_what_is_ours_runs_without_the_containers_variables() -> None:
+    volume = {"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    probe = {"tcpSocket": {"port": 1}}
+    container = {
+        "env": [{"name": "LD_PRELOAD", "value": "/x.so"}],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+        "startupProbe": probe,
+        "lifecycle": {"preStop": {"httpGet": {"port": 81}}},
+    }
+    text = main_unit(container, volumes=[volume])
+    ours = text["ExecStartPre"] + text["ExecStartPost"] + text["ExecStop"]
+    assert len(ours) == 4
+    assert all(re.match(r"-?\+/usr/bin/env -i PATH=/usr/local/sbin:\S+ ", line) for line in ours)
+
+
+# ------------------------------------------------------------------------------------------------- what the node has
+
+
+def runtime(pod: dict[str, Any], *others: dict[str, Any]) -> Systemd:
+    data = json.loads(rendered(pod, *others).files["definition.json"].content)
+    return Systemd(data["definition"], data["secrets"])
+
+
+def programs(pod: dict[str, Any], *others: dict[str, Any]) -> list[str]:
+    return [path for path in rendered(pod, *others).files["programs"].content.decode().split("\n") if path]
+
+
+def in_volume(volume: dict[str, Any], command: str, path: str = "/opt/v") -> dict[str, Any]:
+    container = {"command": [command], "volumeMounts": [{"name": "v", "mountPath": path}]}
+    return pod_of(container, volumes=[{"name": "v", **volume}])
+
+
+def test_the_nodes_own_programs_are_written_down() -> None:
+    assert programs(pod_of({"command": ["/bin/sh"]})) == ["/bin/sh"]
+    assert programs(pod_of({"command": ["/no/such"]})) == ["/no/such"]
+    assert programs(pod_of({"command": ["env"]})) == ["/usr/bin/env"]
+    assert programs(in_volume(HOST_PATH, "/opt/v/agent")) == []
+    assert programs(in_volume({}, "/opt/v/agent")) == []
+    assert programs(in_volume(HOST_PATH, "/srv/v/agent", "/srv/v")) == ["/srv/v/agent"]
+
+
+def test_a_bare_name_is_looked_up_where_systemd_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "agent").touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    problems = runtime(pod_of({"command": ["agent"]})).problems(True)
+    assert problems == [
+        "container main: the program agent is not on this node: install it first, or use a package:// image"
+    ]
+    assert runtime(pod_of({"command": ["env"]})).problems(True) == []
+
+
+def test_a_program_is_looked_up_in_its_volume(tmp_path: Path) -> None:
+    script = {**CONFIG_MAP, "data": {"run.sh": "#!/bin/sh"}}
+    volume = {"configMap": {"name": "c", "defaultMode": 0o755}}
+    assert runtime(in_volume(volume, "/opt/v/run.sh"), script).problems(True) == []
+    # The host has this one, the container does not see it.
+    assert runtime(in_volume(volume, "/usr/bin/env", "/usr/bin"), script).problems(True) == [
+        "container main: the program /usr/bin/env is not on this node: /usr/bin is the volume v of the pod, "
+        "which does not hold it as a file that may be executed"
+    ]
+    assert runtime(in_volume({"configMap": {"name": "c"}}, "/opt/v/run.sh"), script).problems(True)
+    (tmp_path / "agent").touch(0o755)
+    host = {"hostPath": {"path": str(tmp_path)}}
+    assert runtime(in_volume(host, "/opt/v/agent")).problems(True) == []
+    assert runtime(in_volume(host, "/opt/v/other")).problems(True)
+    assert runtime(in_volume({}, "/opt/v/agent")).problems(True) == []
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_port_that_somebody_holds(family: int, protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(family, socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+        if protocol == "TCP":
+            server.listen()
+        port = server.getsockname()[1]
+        ports = [{"containerPort": port, "protocol": protocol}]
+        daemon = runtime(pod_of({"ports": ports}, hostNetwork=True))
+        monkeypatch.setattr(systemd, "_unit_of", lambda _pid: "nginx.service")
+        monkeypatch.setattr(systemd, "_command_of", lambda _pid: "nginx")
+        assert daemon.held_ports([]) == [f"port {port}/{protocol} is held by nginx (pid {os.getpid()}, nginx.service)"]
+        assert daemon.held_ports(["nginx.service"]) == []
+        elsewhere = runtime(pod_of({"ports": ports}, hostNetwork=True))
+        elsewhere.definition["ports"][0]["hostIP"] = "127.0.0.9"
+        assert elsewhere.held_ports([]) == []
+        assert runtime(pod_of({"ports": ports})).held_ports([]) == []
+    assert daemon.held_ports([]) == []
+
+
 # --------------------------------------------------------------------------------------------------- several containers
 
 POD = {
@@ -263,7 +367,7 @@ def test_host_paths() -> None:
     assert mounted(HOST_PATH).one("BindPaths") == '"/srv/v":"/mnt/v":rbind'
     assert mounted(HOST_PATH, readOnly=True).one("BindReadOnlyPaths") == '"/srv/v":"/mnt/v":rbind'
     assert mounted(HOST_PATH, subPath="a/b").one("BindPaths") == '"/srv/v/a/b":"/mnt/v":rbind'
-    assert mounted(HOST_PATH).one("RequiresMountsFor") == '"/srv/v"'
+    assert "After=local-fs.target remote-fs.target" in mounted(HOST_PATH)
 
 
 def test_the_hosts_own_place_needs_no_mount_unless_all_else_is_read_only() -> None:
@@ -287,8 +391,8 @@ def test_volumes_of_files_are_read_only_and_in_the_revision() -> None:
 def test_an_empty_dir_is_a_folder_of_the_instance_or_in_memory() -> None:
     assert mounted({}).one("BindPaths").startswith(f'"{ROOT}/volumes/v":')
     memory = mounted({"emptyDir": {"medium": "Memory"}})
-    assert memory.one("BindPaths").startswith(f'"/run/everynode/{BASE}/v":')
-    assert memory.one("RuntimeDirectory") == f"everynode/{BASE}/v"
+    assert memory.one("BindPaths").startswith(f'"-/run/everynode/{BASE}/v":')
+    assert memory["ExecStartPre"][-1].endswith(f' sh "/run/everynode/{BASE}/v" "777" "0" ""')
 
 
 def test_files_of_a_volume_have_their_modes_and_group() -> None:

@@ -384,8 +384,8 @@ def test_empty_dirs() -> None:
     ]
     definition, _secrets = defined(pod_of({}, volumes=volumes))
     assert definition["volumes"] == [
-        {"name": "disk", "kind": "emptyDir", "medium": "", "sizeLimit": None},
-        {"name": "memory", "kind": "emptyDir", "medium": "Memory", "sizeLimit": 1 << 20},
+        {"name": "disk", "kind": "emptyDir", "medium": "", "sizeLimit": None, "fsGroup": None},
+        {"name": "memory", "kind": "emptyDir", "medium": "Memory", "sizeLimit": 1 << 20, "fsGroup": None},
     ]
 
 
@@ -543,3 +543,29 @@ def test_what_stands_in_the_daemonset_itself() -> None:
 def test_only_objects_of_the_same_namespace_count() -> None:
     elsewhere = {**config_map("c", a="elsewhere"), "metadata": {"name": "c", "namespace": "ops"}}
     assert files_of({"configMap": {"name": "c"}}, elsewhere, config_map("c", a="here")) == {"a": (b"here", 0o644)}
+
+
+def test_declared_ports_are_those_of_the_host() -> None:
+    ports: list[dict[str, Any]] = [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]
+    definition, _secrets = defined(pod_of({"ports": ports}, hostNetwork=True))
+    assert [(port["container"], port["port"], port["protocol"]) for port in definition["ports"]] == [
+        ("main", 80, "TCP"),
+        ("main", 53, "UDP"),
+    ]
+    ports[0]["hostPort"] = 80
+    definition, _secrets = defined(pod_of({"ports": ports}))
+    assert [port["port"] for port in definition["ports"]] == [80]
+
+
+def test_a_capability_that_linux_does_not_have() -> None:
+    known = {"add": ["NET_RAW", "CAP_CHOWN"], "drop": ["all"]}
+    defined(pod_of({"securityContext": {"capabilities": known}}))
+    unknown = {"add": ["NET_RAW", "NET_RAWW"], "drop": ["CAP_"]}
+    path = "containers[0].securityContext.capabilities"
+    assert set(refused(pod_of({"securityContext": {"capabilities": unknown}}))) == {f"{path}.add[1]", f"{path}.drop[0]"}
+
+
+def test_a_folder_in_a_volume_in_memory() -> None:
+    volumes = [{"name": "v", "emptyDir": {"medium": "Memory"}}]
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "a"}]}
+    assert set(refused(pod_of(container, volumes=volumes))) == {"containers[0].volumeMounts[0].subPath"}
