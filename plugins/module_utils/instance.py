@@ -106,7 +106,7 @@ class Enforcer:
 
     def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""
-        output = subprocess.run(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE, check=False).stdout
+        output = keeper.run_command(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE).stdout
         try:
             return observation.parse(output.decode("utf-8", "replace")).instance(self.namespace, self.name)
         except ValueError as error:
@@ -123,7 +123,8 @@ class Enforcer:
             or all(source["kind"] != "archive" or os.path.isdir(source["path"]) for source in definition["sources"])
             and not any(source["kind"] == "package" for source in definition["sources"])
         )
-        problems = runtime.problems(sources_present)
+        given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
+        problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up))
         if problems:
             raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
         self._take_over(definition)
@@ -574,7 +575,7 @@ def _environment_shown(variables: Variables, others: Variables, when: str) -> by
 def _fingerprints(root: str, rendered: Rendered) -> bytes:
     """The listing's hash, then a line for sha256sum for every file of the revision and every unit that it installs."""
     listing = (
-        subprocess.run(
+        keeper.run_command(
             ["/bin/sh", "-c", LISTING + "\neverynode_listing"],
             cwd=root,
             env=dict(os.environ, LC_ALL="C"),
@@ -666,7 +667,7 @@ def _package_units(definition: Mapping[str, Any]) -> list[str]:
 def _package_files(package: str) -> Iterator[str]:
     for command in (["dpkg-query", "--listfiles", package], ["rpm", "--query", "--list", package]):
         try:
-            output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout
+            output = keeper.run_command(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         except FileNotFoundError:
             continue
         yield from output.decode("utf-8", "replace").splitlines()
