@@ -108,6 +108,11 @@ for directory in "$root"/*/*/; do
             echo 'damage=files were added or removed, or their owner or mode changed'
         fi
         sed 1d fingerprints | sha256sum --check --quiet 2>/dev/null | sed 's/^/damage=/'
+        if [ -f programs ]; then
+            while IFS= read -r program; do
+                if [ ! -x "$program" ]; then echo "damage=the program $program is missing"; fi
+            done <programs
+        fi
     else
         echo 'damage=the current revision is not whole'
     fi
@@ -181,6 +186,13 @@ class Observation(NamedTuple):
         )
 
 
+class Clocks(NamedTuple):
+    """What turns the units' and the probes' seconds since boot into a time of day; nobody can set them."""
+
+    uptime: float  # seconds since boot when the node was looked at
+    boot: float  # when that was, seconds since the epoch
+
+
 Unit = Dict[str, str]  # the properties that `systemctl show` printed
 NEEDS = {
     "everynode-observation needs root": (
@@ -224,13 +236,13 @@ def parse(text: str) -> Observation:
             states[argument.rsplit("/", 1)[-1][: -len(".json")]] = _json("\n".join(content))
     for owner in marks.values():
         found.setdefault(owner, [])
-    boot = now - uptime
+    clocks = Clocks(uptime, now - uptime)
     return Observation(
         facts=_facts(values, now),
         instances=tuple(
             instance
             for instance in (
-                _instance(key, content, units, marks, states, boot) for key, content in sorted(found.items())
+                _instance(key, content, units, marks, states, clocks) for key, content in sorted(found.items())
             )
             if instance is not None
         ),
@@ -338,7 +350,7 @@ def _instance(
     units: Mapping[str, Unit],
     marks: Mapping[str, str],
     states: Mapping[str, Mapping[str, Any]],
-    boot: float,
+    clocks: Clocks,
 ) -> Instance | None:
     namespace, _slash, name = key.partition("/")
     values = _pairs(content)
@@ -361,7 +373,7 @@ def _instance(
     damage += [f"{unit} does not belong to the current revision" for unit in extra]
     active = [unit for unit in sorted(marked | set(wanted)) if _may_run(units.get(unit, {}))]
     judged = [
-        _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], boot) for unit in sorted(wanted)
+        _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], clocks) for unit in sorted(wanted)
     ]
     reasons = [reason for reason, _since in judged if reason]
     ready = bool(wanted) and not reasons
@@ -417,19 +429,23 @@ def _may_run(state: Unit) -> bool:
 
 
 def _readiness(
-    unit: str, state: Unit, probes: Mapping[str, Any], wanted: Mapping[str, Any], boot: float
+    unit: str, state: Unit, probes: Mapping[str, Any], wanted: Mapping[str, Any], clocks: Clocks
 ) -> tuple[str, float | None]:
     """(why this unit keeps its instance from being ready, "" if it does not; ready since)."""
     if not wanted.get("active"):
         return "", None
     if state.get("ActiveState") != "active":
         return f"{unit} {words(state)}", None
-    since = boot + _count(state.get("ActiveEnterTimestampMonotonic")) / 1e6
+    since = clocks.boot + _count(state.get("ActiveEnterTimestampMonotonic")) / 1e6
     if wanted.get("readiness"):
         if probes.get("invocation") != state.get("InvocationID") or not probes.get("ready"):
             message = probes.get("message") if probes.get("invocation") == state.get("InvocationID") else None
             return "{} is not ready: {}".format(unit, message or "its readiness probe has not succeeded yet"), None
-        return "", _time(probes.get("ready_since")) or since
+        age = clocks.uptime - (_time(probes.get("looked")) or 0.0)
+        if age > (_time(probes.get("valid")) or 0.0):
+            return f"{unit} is not ready: its probes were last run {age:.0f} s ago: does their timer run?", None
+        ready_since = _time(probes.get("ready_since"))
+        return "", since if ready_since is None else clocks.boot + ready_since
     return "", since if wanted.get("container") else None
 
 

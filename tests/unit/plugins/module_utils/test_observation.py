@@ -135,6 +135,20 @@ def test_a_failing_probe_is_the_reason() -> None:
     assert instance(text).reason == "everynode.ops.heartbeat.main.service is not ready: HTTP 500 on /"
 
 
+@pytest.mark.parametrize(
+    ("looked", "valid", "ready"), [(4840.2, 30, True), (4829.2, 30, False), (4829.2, 75, True), (4870.0, 30, True)]
+)
+def test_probes_that_are_run_no_longer_say_nothing(looked: float, valid: int, ready: bool) -> None:
+    found = instance(READY.replace('"looked": 4858.352, "valid": 33.0', f'"looked": {looked}, "valid": {valid}'))
+    assert found.ready is ready
+    assert ready or found.reason.endswith("is not ready: its probes were last run 31 s ago: does their timer run?")
+
+
+def test_a_missing_program_is_damage() -> None:
+    text = READY.replace("\ncurrent=", "\ndamage=the program /usr/bin/x is missing\ncurrent=")
+    assert instance(text).damage == ("the program /usr/bin/x is missing",)
+
+
 def test_a_revision_half_in_place() -> None:
     text = READY.replace("current=revisions/766ba4b27b12", "current=revisions/0123456789ab")
     assert instance(text).damage == ("no revision was fully put in place",)
