@@ -34,7 +34,11 @@ _READ_KINDS: Final = ("DaemonSet", "ConfigMap", "Secret", "List")
 ANNOTATION_PREFIX: Final = "everynode/"
 REPLACES: Final = "everynode/replaces"
 _KNOWN_ANNOTATIONS: Final = (REPLACES,)
-_UNIT_NAME: Final = re.compile(r"[A-Za-z0-9:_.\\@-]+")
+_UNIT_NAME: Final = re.compile(
+    r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\@-]+)?\.(?:service|socket|timer|path|target|mount|automount|swap|slice)"
+)
+_FILE_NAME_LIMIT: Final = 255  # bytes, of most file systems
+_LONGEST_FILE_NAME: Final = ".{}.backoff.new"  # longer than all that module_utils derives from a unit's name
 _SYSTEMD_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POD: Final = "spec.template.spec"
 
@@ -201,8 +205,10 @@ class _Loader:
         return first is place
 
     def finish(self) -> Manifests:
+        owners: dict[str, str] = {}
         for daemonset, place in self.daemonsets:
             errors = ErrorList(place.source, place.document, place.prefix)
+            _check_unit_names(daemonset, owners, errors)
             check_references(daemonset.pod_spec, daemonset.namespace, self.stores, errors)
             self.errors += errors.errors
         if not self.found_daemonset and not self.errors:
@@ -311,6 +317,28 @@ def _check_own_rules(daemonset: Mapping[str, Any], errors: ErrorList) -> None:
             errors.invalid(f"{_POD}.volumes[{index}].hostPath.path", host_path, "must be an absolute path on the node")
 
 
+def _check_unit_names(daemonset: DaemonSet, owners: dict[str, str], errors: ErrorList) -> None:
+    """A name may hold dots, so a DaemonSet «a.b» and a container «b» of a DaemonSet «a» could be one unit."""
+    for unit in _units_of(daemonset):
+        owner = owners.setdefault(unit, f"{daemonset.key} ({errors.source}, document {errors.document})")
+        if not owner.startswith(f"{daemonset.key} ("):
+            detail = f"its unit {unit} would also be one of DaemonSet {owner}; give one of them another name"
+            errors.invalid("metadata.name", daemonset.name, detail)
+        excess = len(_LONGEST_FILE_NAME.format(unit).encode()) - _FILE_NAME_LIMIT
+        if excess > 0:
+            detail = f"the name of its unit {unit} would be {excess} characters too long for files on the node"
+            errors.invalid("metadata.name", daemonset.name, detail)
+
+
+def _units_of(daemonset: DaemonSet) -> list[str]:
+    """As module_utils/runtimes/systemd.py names them."""
+    base = f"everynode.{daemonset.namespace}.{daemonset.name}"
+    mains = daemonset.pod_spec.get("containers", [])
+    named = [*daemonset.pod_spec.get("initContainers", []), *(mains if len(mains) > 1 else [])]
+    units = [f"{base}.{container.get('name', '')}.service" for container in named]
+    return [f"{base}._probes.service", *([f"{base}.service"] if len(mains) == 1 else []), *units]
+
+
 def _check_container_names(pod: Mapping[str, Any], errors: ErrorList) -> None:
     """The containers whose resources env and downwardAPI volumes show."""
     known = [container.get("name", "") for container in containers_of(pod)]
@@ -344,7 +372,10 @@ def _check_annotations(annotations: Mapping[str, str], errors: ErrorList) -> Non
             errors.not_supported(f"metadata.annotations[{key}]", key, _KNOWN_ANNOTATIONS)
     for unit in annotations.get(REPLACES, "").split(","):
         if unit.strip() and _UNIT_NAME.fullmatch(unit.strip()) is None:
-            detail = "expected names of systemd units, separated by commas, such as prometheus-node-exporter.service"
+            detail = (
+                "expected full names of systemd units that can be stopped, not templates, separated by commas, "
+                "such as prometheus-node-exporter.service"
+            )
             errors.invalid(f"metadata.annotations[{REPLACES}]", unit.strip(), detail)
 
 

@@ -24,7 +24,7 @@ kind: DaemonSet
 metadata:
   name: node-exporter
   namespace: monitoring
-  annotations: {everynode/replaces: prometheus-node-exporter}
+  annotations: {everynode/replaces: prometheus-node-exporter.service}
 spec:
   selector: {matchLabels: {app: node-exporter}}
   template:
@@ -77,7 +77,7 @@ def test_a_daemonset() -> None:
     manifests = loaded(NODE_EXPORTER)
     (found,) = manifests.daemonsets
     assert (found.source, found.document, found.key) == ("0.yaml", 1, "monitoring/node-exporter")
-    assert found.annotations == {"everynode/replaces": "prometheus-node-exporter"}
+    assert found.annotations == {"everynode/replaces": "prometheus-node-exporter.service"}
     assert found.selector == {"matchLabels": {"app": "node-exporter"}}
     assert found.pod_spec["containers"][0]["command"] == ["/usr/bin/prometheus-node-exporter"]
     assert found.update_strategy["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
@@ -192,6 +192,47 @@ def test_annotations_of_everynode() -> None:
     errors = errors_of(obj)
     assert set(errors) == {"metadata.annotations[everynode/replaces]", "metadata.annotations[everynode/replace]"}
     assert "everynode/replaces" in errors["metadata.annotations[everynode/replace]"]
+
+
+@pytest.mark.parametrize(
+    ("units", "taken"),
+    [
+        ("a.service, b-c@d.socket,", True),
+        ("nginx", False),
+        ("nginx@.service", False),
+        ("@.service", False),
+        (".service", False),
+        ("a.scope", False),
+    ],
+)
+def test_units_to_replace(units: str, taken: bool) -> None:
+    obj = daemonset()
+    obj["metadata"]["annotations"] = {"everynode/replaces": units}
+    if taken:
+        load_objects([("inline", obj)])
+    else:
+        assert set(errors_of(obj)) == {"metadata.annotations[everynode/replaces]"}
+
+
+def test_no_unit_belongs_to_two_daemonsets() -> None:
+    several, dotted = daemonset(), daemonset()
+    containers = several["spec"]["template"]["spec"]["containers"]
+    several["spec"]["template"]["spec"]["initContainers"] = [{**containers[0], "name": "b"}]
+    several["metadata"]["name"], dotted["metadata"]["name"] = "a", "a.b"
+    message = errors_of(several, dotted)["metadata.name"]
+    assert "everynode.default.a.b.service" in message
+    assert "default/a (" in message
+    dotted["metadata"]["namespace"] = "other"
+    assert len(load_objects([("one", several), ("two", dotted)]).daemonsets) == 2
+
+
+def test_a_name_that_is_too_long_for_its_files() -> None:
+    obj = daemonset()
+    room = 255 - len(".everynode.default._probes.service.backoff.new") - 1
+    obj["metadata"]["name"] = "a" * room
+    load_objects([("inline", obj)])
+    obj["metadata"]["name"] += "a"
+    assert "would be 1 characters too long" in errors_of(obj)["metadata.name"]
 
 
 @pytest.mark.parametrize(
