@@ -56,10 +56,9 @@ FAILURES = (OSError, http.client.HTTPException, ValueError, subprocess.Subproces
 # What ansible-test would have instead, AnsibleModule's run_command, is not there where systemd starts this file.
 
 
-def run_command(arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+def run_command(arguments: Sequence[str], check: bool = False, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """subprocess.run; nothing raises for the exit status unless ``check`` says so."""
-    options.setdefault("check", False)
-    return subprocess.run(arguments, **options)  # noqa: PLW1510  # pylint: disable=ansible-bad-function
+    return subprocess.run(arguments, check=check, **options)  # pylint: disable=ansible-bad-function
 
 
 def start_command(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
