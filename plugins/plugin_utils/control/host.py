@@ -267,9 +267,10 @@ class Host:
             raise StepFailed(f"{name}: {words_of(error)}") from error
         if result.get("failed"):
             message = str(result.get("msg") or "it failed without a message").strip()
-            if message.startswith(NO_RESULT):
-                message = f"the module ended without a word, exit status {result.get('rc')}: was it killed?"
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
+            if message.startswith(NO_RESULT):
+                why = _last_line(detail) if detail else "was it killed?"
+                message, detail = f"the module ended without a result, exit status {result.get('rc')}: {why}", ""
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
             raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
         return result
