@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Sequence
@@ -455,9 +456,20 @@ class Enforcer:
     # ---------------------------------------------------------------------------------------------------- small pieces
 
     def _act(self, words: str, act: Callable[..., Any], *arguments: Any) -> None:
+        if not self.actions:
+            self._refuse_if_abandoned()
         self.actions.append(words)
         if not self.check_mode:
             act(*arguments)
+
+    def _refuse_if_abandoned(self) -> None:
+        """A run that was killed may have been followed by one that wants something else: what it began, it ends, but
+        what it only asked for is not done any more. Nobody holds the other end of our output then.
+        """
+        output = select.poll()
+        output.register(1, 0)
+        if any(event & (select.POLLHUP | select.POLLERR) for _descriptor, event in output.poll(0)):
+            raise InstanceError(f"{self.key} is left as it is: the run that asked for a change has ended")
 
     def _lock(self) -> ContextManager[None]:
         if self.check_mode:

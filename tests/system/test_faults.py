@@ -10,6 +10,7 @@ A sampler on each node watches all the while (sampler.py). Kills come at random 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -26,7 +27,7 @@ import pytest
 
 from tests.nodes import Cluster, Node
 
-from .playbook import Run, begin, daemonset, play, write
+from .playbook import Run, begin, daemonset, play, until, write
 from .sampler import Moment, Sampler
 
 NAME = "canary"
@@ -188,23 +189,46 @@ def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, floa
 
 
 def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
-    """Its process group. Ansible's workers are in sessions of their own: some outlive it and end what they began."""
+    """Its process group. Ansible's workers are in sessions of their own: unless they are killed as well, they outlive it
+    and end the step that they began, and only then the run is over.
+    """
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with contextlib.suppress(OSError):
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it ended just now
     family = [controller.pid]
     for member in family:
         family += [child for child, parent in parents.items() if parent == member]
     os.killpg(controller.pid, signal.SIGKILL)
     for member in family[1:] if with_workers else []:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
     controller.wait()
+    until(lambda: not any(map(is_alive, family)))
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) -> None:
+    two.stand("red")
+    before = two.processes()
+    # Somebody else is at work on the instance, so that the module waits for its turn.
+    held = "nohup flock /run/everynode/default.canary.instance sleep 60 >/dev/null 2>&1 & echo $!"
+    holders = [node.run(held).stdout.strip() for node in two.nodes]
+    doomed = begin("delete", two.inventory, daemonset_names=NAME)
+    for node in two.nodes:
+        assert amid(node, 1, 1, "true")
+    kill(doomed, with_workers=True)
+    for node, holder in zip(two.nodes, holders, strict=True):
+        node.run(f"pkill -KILL -P {holder}")
+        node.run(f"timeout 20 sh -c 'while {MODULE}; do sleep 0.05; done'")
+    assert two.processes() == before
+    two.converge("red")
 
 
 # ---------------------------------------------------------------------------------------------------- the node's half
