@@ -66,7 +66,7 @@ class Enforcer:
             changes = found is None or found.revision != definition["revision"]
             former = self._former() if found and found.ready and changes else None
             if found is None or not found.intact or changes:
-                rendered = self._stage(runtime)
+                rendered = self._stage(runtime, found)
                 if changes:
                     self.staging = list(self.actions)
                 self._switch(runtime, rendered, found)
@@ -90,7 +90,7 @@ class Enforcer:
         with self._lock():
             found = self.observe()
             if found is None or found.revision != definition["revision"]:
-                self._stage(Systemd(definition, secrets))
+                self._stage(Systemd(definition, secrets), found)
 
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
@@ -115,14 +115,17 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
-    def _stage(self, runtime: Systemd) -> Rendered:
+    def _stage(self, runtime: Systemd, found: Instance | None) -> Rendered:
         definition = runtime.definition
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
-        sources_present = (
-            not self.check_mode
-            or all(source["kind"] != "archive" or os.path.isdir(source["path"]) for source in definition["sources"])
-            and not any(source["kind"] == "package" for source in definition["sources"])
+        # In a dry run what the control node would have fetched is not there; what is damaged it would fetch again.
+        sources_present = not self.check_mode or (
+            (found is None or found.intact)
+            and all(
+                source["kind"] == "host" or source["kind"] == "archive" and os.path.isdir(source["path"])
+                for source in definition["sources"]
+            )
         )
         given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
         problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up))

@@ -189,8 +189,8 @@ def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, floa
 
 
 def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
-    """Its process group. Ansible's workers are in sessions of their own: unless they are killed as well, they outlive it
-    and end the step that they began, and only then the run is over.
+    """Its process group. Ansible's workers are in sessions of their own: unless they are killed as well, they outlive
+    it and end the step that they began, and only then the run is over.
     """
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):

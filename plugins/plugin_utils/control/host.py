@@ -37,12 +37,20 @@ MAKE_ROOM = (
     f"{IN_C}mkdir -p {{archives}} {{new}} && "
     "find {instance} -maxdepth 1 -name 'unpacking.*' -mmin +1440 -exec rm -rf {{}} +"  # left by runs that died
 )
+# What runs may have been started from the archive that is now replaced: without its fingerprints the revision counts as
+# damaged until it has been restarted, whoever does that.
+MOVE_AWAY = (
+    '{{ if grep -qsxF "$(basename {path})" {instance}/current/archives; '
+    "then rm -f {instance}/current/fingerprints; fi; "
+    "mv -T {path} {old}; }}"
+)
 PUT_IN_PLACE = (
     f"{IN_C}cd {{new}} && {observation.ARCHIVE_FILES} >.everynode && sync -f . && cd / || exit; "
     f"if ! ({ARCHIVE_IS_WHOLE}); then "
-    f"test ! -e {{path}} || mv -T {{path}} {{old}}; mv -T {{new}} {{path}} || ({ARCHIVE_IS_WHOLE}); fi"
+    f"test ! -e {{path}} || {MOVE_AWAY}; mv -T {{new}} {{path}} || ({ARCHIVE_IS_WHOLE}); fi"
 )
 CLEAN_UP = "rm -rf {room}"
+LEAVE_NOTHING = f"{CLEAN_UP}; rmdir -p --ignore-fail-on-non-empty {{archives}}"
 
 
 class StepFailed(Exception):
@@ -201,7 +209,7 @@ class Host:
         except ConnectionLost:
             raise
         except StepFailed:
-            self._shell(CLEAN_UP.format(**quoted))
+            self._shell(LEAVE_NOTHING.format(**quoted))
             raise
         self._must(CLEAN_UP.format(**quoted))
 
@@ -267,6 +275,8 @@ class Host:
             raise StepFailed(f"{name}: {words_of(error)}") from error
         if result.get("failed"):
             message = str(result.get("msg") or "it failed without a message").strip()
+            if result.get("response") and result.get("url"):  # of get_url: what the server said, and where
+                message += f": {result['url']}: {result['response']}"
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
             if message.startswith(NO_RESULT):
                 why = _last_line(detail) if detail else "was it killed?"

@@ -23,7 +23,7 @@ class _TimeIsUp(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """Raise AnsibleConnectionFailure when the block takes longer; 0 is no limit. One around this one goes on counting."""
+    """Raise AnsibleConnectionFailure if the block takes longer; 0 is no limit. One around this one goes on counting."""
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise _TimeIsUp

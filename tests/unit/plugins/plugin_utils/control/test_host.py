@@ -82,6 +82,21 @@ def test_a_damaged_one_is_replaced(archive):
     assert (archive.path / "bin" / "program").read_text() == "program"
 
 
+@pytest.mark.parametrize(("listed", "trusted"), [("abc", False), ("abcd", True)])
+def test_what_was_started_from_a_damaged_one_is_not_trusted(archive, tmp_path, listed, trusted):
+    archive.unpack()
+    archive.put_in_place()
+    current = tmp_path / "current"
+    current.mkdir()
+    (current / "archives").write_text(f"{listed}\n")
+    (current / "fingerprints").touch()
+    (archive.path / "bin" / "program").write_text("something else")
+    archive.unpack()
+    archive.put_in_place()
+    assert archive.whole
+    assert (current / "fingerprints").exists() == trusted
+
+
 def test_of_two_runs_at_once_the_second_leaves_the_first_ones(archive, tmp_path):
     other = Archive(tmp_path, "unpacking.two")
     archive.unpack()
