@@ -120,23 +120,32 @@ staging:
   type: list
   elements: str
   sample: [write revision 1b2c3d4e5f60]
-instance:
-  description: What stands on the host afterwards; empty if nothing does.
-  returned: always but in check mode
-  type: dict
+daemonsets:
+  description: What became of each DaemonSet of the manifests on this host.
+  returned: when given manifests or a name
+  type: list
+  elements: dict
   contains:
-    revision:
-      description: The hash of the revision that is in place.
+    namespace:
+      description: The DaemonSet's namespace.
       type: str
-    intact:
-      description: Whether everything on disk and in systemd is as the revision wants it.
+    name:
+      description: The DaemonSet's name.
+      type: str
+    eligible:
+      description: Whether this host should run it.
       type: bool
-    ready:
-      description: Whether every container is ready.
-      type: bool
-    restarts:
-      description: How often systemd has restarted its processes since the last switch.
-      type: int
+    found:
+      description: What the host was like before.
+      type: str
+      sample: outdated
+    step:
+      description: What was to be done.
+      type: str
+      sample: replace
+    reason:
+      description: Why, in plain words.
+      type: str
 """
 
 import base64
