@@ -28,29 +28,8 @@ options:
     description: The name of the variable in which M(everynode.daemonset.observe) was registered.
     type: str
     default: everynode_observed
-attributes:
-  action:
-    support: full
-    description: Runs on the control node.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
-  bypass_host_loop:
-    support: full
-    description: Runs once for all hosts of the play.
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
-  platform:
-    support: full
-    description: The control node alone is concerned.
-    platforms: posix
+extends_documentation_fragment:
+  - everynode.daemonset.attributes
 author:
   - everynode contributors (@everynode)
 seealso:

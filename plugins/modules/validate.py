@@ -29,31 +29,9 @@ options:
     description: The file that M(everynode.daemonset.report) will write.
     type: path
 extends_documentation_fragment:
+  - everynode.daemonset.attributes
   - everynode.daemonset.manifests
   - everynode.daemonset.manifests.hosts
-attributes:
-  action:
-    support: full
-    description: Runs on the control node.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
-  bypass_host_loop:
-    support: full
-    description: Runs once for all hosts of the play.
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
-  platform:
-    support: full
-    description: The control node alone is concerned.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:
