@@ -69,6 +69,10 @@ package_manager=
 for candidate in apt-get dnf yum zypper; do
     if command -v "$candidate" >/dev/null 2>&1; then package_manager=$candidate; break; fi
 done
+engines=
+for candidate in docker podman; do
+    if command -v "$candidate" >/dev/null 2>&1; then engines="$engines $candidate"; fi
+done
 set -- $(uname -mn)
 echo "hostname=$1"
 echo "arch=$2"
@@ -80,6 +84,7 @@ echo "now=$(date +%s.%N)"
 echo "cpus=$(getconf _NPROCESSORS_ONLN)"
 echo "memory_kib=$memory"
 echo "package_manager=$package_manager"
+echo "engines=$engines"
 echo "route=$(ip -4 -o route get 192.0.2.1 2>/dev/null || ip -6 -o route get 2001:db8::1 2>/dev/null)"
 echo "systemd=$(systemctl --version)"
 echo '=== units'
@@ -138,6 +143,7 @@ class Facts(NamedTuple):
     memory: int  # bytes
     systemd: int  # major version
     package_manager: str  # "apt", "dnf", "yum", "zypper" or ""
+    engines: tuple[str, ...]  # of "docker" and "podman" those whose command is there
     now: float  # seconds since the epoch, by the node's clock
 
 
@@ -174,14 +180,14 @@ class Observation(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "facts": dict(self.facts._asdict()),
+            "facts": dict(self.facts._asdict(), engines=list(self.facts.engines)),
             "instances": [dict(instance._asdict(), damage=list(instance.damage)) for instance in self.instances],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Observation:
         return cls(
-            facts=Facts(**data["facts"]),
+            facts=Facts(**dict(data["facts"], engines=tuple(data["facts"]["engines"]))),
             instances=tuple(Instance(**dict(entry, damage=tuple(entry["damage"]))) for entry in data["instances"]),
         )
 
@@ -321,6 +327,7 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         memory=_count(values.get("memory_kib")) * 1024,
         systemd=int(systemd[1]) if systemd else 0,
         package_manager=values.get("package_manager", "").replace("apt-get", "apt"),
+        engines=tuple(values.get("engines", "").split()),
         now=now,
     )
 

@@ -19,7 +19,7 @@ NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this no
 DELETED = Wanted("", False, False, "it is being deleted")
 
 # Stands for a node that nobody has looked at yet, to find out whether a manifest can be carried out at all.
-ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", 0.0)
+ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", ("docker",), 0.0)
 
 
 def desired(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[tuple[Settings, dict[str, Wanted]]]:

@@ -50,6 +50,7 @@ def test_the_node_itself() -> None:
             memory=24684096 * 1024,
             systemd=257,
             package_manager="apt",
+            engines=(),
             now=1795254330.561510361,
         ),
         instances=(),

@@ -23,7 +23,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-FACTS = Facts("x86_64", "debian", "13", "1", "web1", "192.0.2.7", 4, 8 << 30, 257, "apt", 0.0)
+FACTS = Facts("x86_64", "debian", "13", "1", "web1", "192.0.2.7", 4, 8 << 30, 257, "apt", ("docker",), 0.0)
 BASE = "everynode.default.agent"
 ROOT = "/var/lib/everynode/default/agent"
 

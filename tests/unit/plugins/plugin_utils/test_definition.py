@@ -29,6 +29,7 @@ FACTS = Facts(
     memory=8 << 30,
     systemd=257,
     package_manager="apt",
+    engines=("docker",),
     now=0.0,
 )
 NODE = Node("web1", {}, ())

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = 1_800_000_000.0
-FACTS = Facts("x86_64", "debian", "12", "boot", "host", "192.0.2.1", 2, 1 << 30, 252, "apt", NOW)
+FACTS = Facts("x86_64", "debian", "12", "boot", "host", "192.0.2.1", 2, 1 << 30, 252, "apt", ("docker",), NOW)
 RUNS = Wanted("new", True, True)
 STAYS_AWAY = Wanted("new", False, False, "the node has not the label disk=ssd")
 TOLERATED_ONCE = Wanted("new", False, True, "the taint maintenance:NoSchedule is not tolerated")
