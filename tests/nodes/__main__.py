@@ -17,7 +17,7 @@ import yaml
 from docker.errors import DockerException
 
 from . import Cluster, NodesError, NodeSpec
-from .image import SUITES
+from .image import ENGINES, SUITES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,16 +35,19 @@ def up(options: argparse.Namespace) -> None:
     cluster = Cluster(options.cluster)
     names = _hosts_of(options.hosts_from) if options.hosts_from else [f"node{n + 1}" for n in range(options.count)]
     suites = itertools.cycle(options.suite or ["trixie"])
-    members = cluster.up(NodeSpec(name, suite) for name, suite in zip(names, suites, strict=False))
+    engines = tuple(options.engines.split(",")) if options.engines else ()
+    members = cluster.up(NodeSpec(name, suite, engines) for name, suite in zip(names, suites, strict=False))
     path = cluster.write_inventory(members, path=options.inventory, user=options.user)
     for node in members:
-        print(f"{node.name:<16} {node.suite:<10} 127.0.0.1:{node.port:<6} {node.address}")
+        kind = ",".join((node.suite, *node.engines))
+        print(f"{node.name:<16} {kind:<22} 127.0.0.1:{node.port:<6} {node.address}")
     print(f"{len(members)} nodes up after {time.monotonic() - began:.1f} s; inventory: {path}")
 
 
 def show(options: argparse.Namespace) -> None:
     for node in Cluster(options.cluster).nodes():
-        print(f"{node.name:<16} {node.suite:<10} 127.0.0.1:{node.port:<6} {node.state:<10} {node.container}")
+        kind = ",".join((node.suite, *node.engines))
+        print(f"{node.name:<16} {kind:<22} 127.0.0.1:{node.port:<6} {node.state:<10} {node.container}")
 
 
 def down(options: argparse.Namespace) -> None:
@@ -79,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--suite", action="append", choices=SUITES, help="given several times, nodes take turns (default: trixie)"
     )
+    start.add_argument("--engines", metavar="LIST", help=f"with container engines: {','.join(ENGINES)} or one of them")
     start.add_argument("--user", choices=("root", "admin", "guest"), default="root", help="who logs in")
     start.add_argument("--inventory", type=Path, metavar="FILE", help="default: .cache/nodes/CLUSTER/inventory.yml")
     start.set_defaults(command=up)

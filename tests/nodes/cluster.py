@@ -68,17 +68,19 @@ class Cluster:
         """
         wanted = list(specs)
         make_room_for_nodes()
-        images = {suite: ensure_image(self.client, suite) for suite in dict.fromkeys(spec.suite for spec in wanted)}
+        kinds = dict.fromkeys((spec.suite, spec.engines) for spec in wanted)
+        images = {kind: ensure_image(self.client, *kind) for kind in kinds}
         public_key = self._ensure_key()
         present = {node.name: node for node in self.nodes()}
 
         def ensure(spec: NodeSpec) -> Node:
             node = present.get(spec.name)
-            if node is not None and node.suite != spec.suite:
+            kind = (spec.suite, spec.engines)
+            if node is not None and (node.suite, node.engines) != kind:
                 node.remove()
                 node = None
             if node is None:
-                node = create(self.client, self._label, spec, images[spec.suite], public_key)
+                node = create(self.client, self._label, spec, images[kind], public_key)
             if node.state != "running":
                 node.start()
             node.wait()

@@ -5,19 +5,22 @@
 """Node images, bootstrapped from the distribution's packages and kept by the hash of their recipe.
 
 A node gets its packages as this machine does: the recipe takes over where the machine's apt looks, and how.
+An image with engines is a layer on the plain one of its suite.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import BuildError, ImageNotFound
 
 from .errors import NodesError
 from .host import find_program, need_program, run_privileged, say
@@ -81,6 +84,22 @@ DOCKERFILE_CHANGES = [
     'CMD ["/lib/systemd/systemd"]',
 ]
 
+ENGINE_PACKAGES = {
+    # Before trixie the package of the daemon brings the command as well.
+    ("docker", "trixie"): ("docker.io", "docker-cli", "iptables", "tini"),
+    ("docker", "bookworm"): ("docker.io", "iptables", "tini"),
+    # Before trixie Podman's netavark sets its rules with iptables.
+    ("podman", "trixie"): ("podman", "catatonit", "crun", "netavark", "aardvark-dns", "nftables"),
+    ("podman", "bookworm"): ("podman", "catatonit", "crun", "netavark", "aardvark-dns", "iptables"),
+}
+ENGINES = ("docker", "podman")
+APT_INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install"
+# On cgroup v1 Podman's own default, systemd, cannot play a pod.
+PODMAN_ON_CGROUP_V1 = r"""
+RUN mkdir -p /etc/containers/containers.conf.d && \
+    printf '[engine]\ncgroup_manager = "cgroupfs"\n' > /etc/containers/containers.conf.d/node.conf
+"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -96,15 +115,46 @@ class Recipe:
         return f"{REPOSITORY}:{self.suite}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
 
 
-def ensure_image(client: docker.DockerClient, suite: str) -> str:
+def ensure_image(client: docker.DockerClient, suite: str, engines: Sequence[str] = ()) -> str:
     """The name of this suite's image; built if there is none of this recipe, or only one that is too old."""
+    plain = _ensure_plain_image(client, suite)
+    if not engines:
+        return plain
+    for engine in engines:
+        if engine not in ENGINES:
+            raise NodesError(f"no such engine: {engine} (there are {', '.join(ENGINES)})")
+    chosen = sorted(engines)
+    packages = [package for engine in chosen for package in ENGINE_PACKAGES[engine, suite]]
+    dockerfile = f"RUN {APT_INSTALL} {' '.join(packages)} && apt-get clean\n"
+    if "podman" in chosen and client.info().get("CgroupVersion") != "2":
+        dockerfile += PODMAN_ON_CGROUP_V1
+    return ensure_layers(client, plain, ".".join((suite, *chosen)), dockerfile)
+
+
+def ensure_layers(client: docker.DockerClient, base: str, name: str, dockerfile: str) -> str:
+    """The name of the image that this Dockerfile makes of another image; built if there is none of just that."""
+    # The identity and not the name, so that layers are as fresh as what is below them.
+    dockerfile = f"FROM {client.images.get(base).id}\n{dockerfile}"
+    tag = f"{REPOSITORY}:{name}-{hashlib.sha256(dockerfile.encode()).hexdigest()[:12]}"
+    if not client.images.list(tag):
+        say(f"Building the image {name} from the distribution's packages (once a week, about 20 seconds)")
+        try:
+            client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=tag, forcerm=True)
+        except BuildError as error:
+            output = "".join(line.get("stream", "") for line in error.build_log).strip()
+            raise NodesError(f"the image {name} could not be built: {error}\n{output}") from error
+        _forget_older(client, name, tag)
+    return tag
+
+
+def _ensure_plain_image(client: docker.DockerClient, suite: str) -> str:
     if suite not in SUITES:
         raise NodesError(f"no such suite: {suite} (there are {', '.join(SUITES)})")
     recipe = Recipe(suite, package_sources(suite), apt_settings())
     if not _is_fresh(client, recipe.tag):
         say(f"Building the node image for {suite} from the distribution's packages (once a week, about half a minute)")
         _build(client, recipe)
-        _forget_older(client, recipe)
+        _forget_older(client, suite, recipe.tag)
     return recipe.tag
 
 
@@ -165,10 +215,10 @@ def _build(client: docker.DockerClient, recipe: Recipe) -> None:
         client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=DOCKERFILE_CHANGES)
 
 
-def _forget_older(client: docker.DockerClient, recipe: Recipe) -> None:
-    """Images of this suite by former recipes only take room; a node that still runs keeps what it needs of its own."""
+def _forget_older(client: docker.DockerClient, name: str, newest: str) -> None:
+    """Images of this name by former recipes only take room; a node that still runs keeps what it needs of its own."""
     for image in client.images.list(REPOSITORY):
         for tag in image.tags:
-            if tag.startswith(f"{REPOSITORY}:{recipe.suite}-") and tag != recipe.tag:
+            if tag.startswith(f"{REPOSITORY}:{name}-") and tag != newest:
                 client.api.remove_image(tag, force=True)
     client.images.prune({"dangling": True, "label": IMAGE_LABEL})

@@ -42,6 +42,7 @@ SECURITY = ["seccomp=unconfined", "apparmor=unconfined"]
 CLUSTER_LABEL = "everynode.cluster"
 NODE_LABEL = "everynode.node"
 SUITE_LABEL = "everynode.suite"
+ENGINES_LABEL = "everynode.engines"
 PORT_LABEL = "everynode.port"
 
 _ports_lock = threading.Lock()
@@ -50,8 +51,11 @@ _ports_given: set[int] = set()
 
 @dataclass(frozen=True)
 class NodeSpec:
+    """`engines`: "docker", "podman" or both are installed and, where there is a daemon, run."""
+
     name: str
     suite: str = "trixie"
+    engines: tuple[str, ...] = ()
 
 
 class Node:
@@ -61,6 +65,7 @@ class Node:
         self._container = container
         self.name: str = container.labels[NODE_LABEL]
         self.suite: str = container.labels[SUITE_LABEL]
+        self.engines = tuple(container.labels.get(ENGINES_LABEL, "").split())
         self.port = int(container.labels[PORT_LABEL])
 
     def __repr__(self) -> str:
@@ -158,7 +163,13 @@ def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str
         image,
         name=f"everynode-{cluster}-{spec.name}",
         hostname=spec.name,
-        labels={CLUSTER_LABEL: cluster, NODE_LABEL: spec.name, SUITE_LABEL: spec.suite, PORT_LABEL: str(port)},
+        labels={
+            CLUSTER_LABEL: cluster,
+            NODE_LABEL: spec.name,
+            SUITE_LABEL: spec.suite,
+            ENGINES_LABEL: " ".join(spec.engines),
+            PORT_LABEL: str(port),
+        },
         ports=[22],
         # systemd's own signal for an orderly shutdown.
         stop_signal="SIGRTMIN+3",
