@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.plugin_utils.manifest.schema import ROWS, Use
+from plugins.plugin_utils.manifest.schema import ROWS, Row, Use
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "fields.md"
 
@@ -20,7 +20,8 @@ names its path; where it has no effect, the apply says so once. A field that is 
 and refused. `pod` stands for `spec.template.spec`, `container` for each of its containers and init containers. A line
 holds for all fields below its own; where a field has several lines, the earlier ones are for some of its values only.
 
-The column for containers tells what the Docker and Podman runtimes will do; they are not in this version.
+The column for containers holds for Docker and for Podman; where Podman differs, the cell says so. Which engine a node
+has is known when it was observed: what that engine alone cannot do is refused then, before any node is touched.
 
 Made from the table in the code by `make docs`.
 
@@ -30,7 +31,11 @@ Made from the table in the code by `make docs`.
 
 
 def document() -> str:
-    return HEAD + "".join(f"| `{row.path}` | {_cell(row.systemd)} | {_cell(row.container)} |\n" for row in ROWS)
+    return HEAD + "".join(f"| `{row.path}` | {_cell(row.systemd)} | {_container_cell(row)} |\n" for row in ROWS)
+
+
+def _container_cell(row: Row) -> str:
+    return _cell(row.container) + (f"; on Podman {_cell(row.podman)}" if row.podman is not None else "")
 
 
 def _cell(use: Use) -> str:

@@ -158,9 +158,9 @@ class _Node:
         """What is to be done, the definition included, so that all that is wrong shows before anything is done."""
         wanted, definition, secrets = DELETED, None, ""
         if daemonset is not None and manifests is not None:
-            wanted = wanted_on(node, daemonset, revision(daemonset, manifests))
+            wanted = wanted_on(node, daemonset, revision(daemonset, manifests), seen.observation)
             if wanted.should_run:
-                definition, secrets = define(daemonset, manifests, node, facts)
+                definition, secrets = define(daemonset, manifests, node, facts, wanted.runtime)
         return _Step(settings, judge(settings, self._name, wanted, seen), definition, secrets)
 
     def _take(self, step: _Step, package_manager: str) -> Outcome:

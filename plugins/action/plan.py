@@ -13,7 +13,11 @@ from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import deletions, desired
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import (
+    deletions,
+    desired,
+    refused_by_engines,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     Seen,
     Settings,
@@ -70,6 +74,11 @@ class ActionModule(ActionBase):
         if deleting:
             found = [(one.namespace, one.name) for manifests in loaded.values() for one in manifests.daemonsets]
             return deletions(found, names)
-        # Only now is the architecture known, which is a label of the node too.
+        # Only now is the architecture known, which is a label of the node too, and the container engine.
         arch = {name: look.observation.facts.arch for name, look in seen.items() if look.observation is not None}
-        return desired(loaded, inventory.nodes(names, arch))
+        nodes = inventory.nodes(names, arch)
+        declared = desired(loaded, nodes, seen)
+        errors = refused_by_engines(loaded, nodes, declared)
+        if errors:
+            declaration.refuse(errors)
+        return declared

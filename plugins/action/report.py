@@ -19,6 +19,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes 
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     DELETING,
+    INFEASIBLE,
     UNREACHABLE,
     UNUSABLE,
     DaemonSetPlan,
@@ -135,7 +136,7 @@ def _verdict(plan: Plan, problems: list[run.Problem], check_mode: bool) -> dict[
                 continue
             if entry.state in (UNREACHABLE, UNUSABLE):
                 verdict[entry.node] = [f"this node is {entry.state}: {entry.reason}"]
-            elif not check_mode:
+            elif entry.state == INFEASIBLE or not check_mode:
                 sentence = f"{daemonset.settings.key} is {entry.state}: {entry.reason}"
                 verdict.setdefault(entry.node, []).append(sentence)
     return verdict

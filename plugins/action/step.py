@@ -129,10 +129,10 @@ class _Steps:
         node = node_of(self.node, inventory.variables(self.node), observation.facts.arch)
         for daemonset in manifests.daemonsets:
             if daemonset.key == settings.key:
-                definition, secrets = define(daemonset, manifests, node, observation.facts)
-                if definition["revision"] == entry.wanted:
+                definition, secrets = define(daemonset, manifests, node, observation.facts, entry.wanted_runtime)
+                if (definition["revision"], definition["runtime"]) == (entry.wanted, entry.wanted_runtime):
                     return definition, secrets
-        raise StepFailed("the manifest has changed since the plan was made; run it again")
+        raise StepFailed("the manifest or the node's engines have changed since the plan was made; run it again")
 
     def _record(self, settings: Settings, entry: Entry, outcome: Outcome) -> None:
         self.changed |= outcome.changed

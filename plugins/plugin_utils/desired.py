@@ -6,24 +6,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from ..module_utils.observation import Facts
+from ..module_utils.observation import Facts, Observation
 from .definition import define
+from .engine import ENGINES, IMAGE, TITLES, NoEngine, is_host_process, runtime_on
 from .manifest.errors import FieldError, ManifestError
 from .manifest.model import DaemonSet, Manifests
-from .plan import Settings, Wanted
+from .manifest.schema import Engine
+from .plan import Seen, Settings, Wanted, names
 from .revision import revision
 from .scheduling import Node, eligibility
 
 NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this node, does not declare it")
 DELETED = Wanted("", False, False, "it is being deleted")
 
+NOBODY_LOOKED: Mapping[str, Seen] = {}
+
 # Stands for a node that nobody has looked at yet, to find out whether a manifest can be carried out at all.
 ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", ("docker",), 0.0)
 
 
-def desired(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[tuple[Settings, dict[str, Wanted]]]:
-    """For each DaemonSet its settings and what each node should have of it. Both mappings have the nodes as keys.
+def desired(
+    manifests: Mapping[str, Manifests], nodes: Mapping[str, Node], seen: Mapping[str, Seen] = NOBODY_LOOKED
+) -> list[tuple[Settings, dict[str, Wanted]]]:
+    """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys.
 
     The settings are those of the first node's rendering: a strategy cannot differ from node to node.
     """
@@ -35,7 +42,8 @@ def desired(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> li
             if id(daemonset) not in revisions:
                 revisions[id(daemonset)] = revision(daemonset, manifests[name])
             settings.setdefault(daemonset.key, settings_of(daemonset))
-            wanted.setdefault(daemonset.key, {})[name] = wanted_on(node, daemonset, revisions[id(daemonset)])
+            look = seen.get(name, Seen()).observation
+            wanted.setdefault(daemonset.key, {})[name] = wanted_on(node, daemonset, revisions[id(daemonset)], look)
     in_order = sorted(settings, key=lambda key: (settings[key].namespace, settings[key].name))  # as kubectl lists them
     return [(settings[key], {name: wanted[key].get(name, NOT_DECLARED_HERE) for name in nodes}) for key in in_order]
 
@@ -52,9 +60,17 @@ def settings_of(daemonset: DaemonSet) -> Settings:
     )
 
 
-def wanted_on(node: Node, daemonset: DaemonSet, hashed: str) -> Wanted:
+def wanted_on(node: Node, daemonset: DaemonSet, hashed: str, look: Observation | None) -> Wanted:
+    """What runs it is known as soon as somebody has looked at the node."""
     judged = eligibility(node, daemonset.pod_spec)
-    return Wanted(hashed, judged.should_run, judged.should_continue, judged.reason)
+    wanted = Wanted(hashed, judged.should_run, judged.should_continue, judged.reason)
+    if look is None or not judged.should_run:
+        return wanted
+    instance = look.instance(daemonset.namespace, daemonset.name)
+    try:
+        return replace(wanted, runtime=runtime_on(daemonset, node, look.facts, instance.runtime if instance else ""))
+    except NoEngine as error:
+        return replace(wanted, obstacle=f"{IMAGE}: {error}")
 
 
 def deletions(keys: Iterable[tuple[str, str]], nodes: Iterable[str]) -> list[tuple[Settings, dict[str, Wanted]]]:
@@ -64,16 +80,48 @@ def deletions(keys: Iterable[tuple[str, str]], nodes: Iterable[str]) -> list[tup
 
 
 def not_feasible(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[FieldError]:
-    """What is valid Kubernetes and yet cannot be carried out on a plain host, each thing once."""
+    """What is valid Kubernetes and yet cannot be carried out on a plain host, each thing once.
+
+    Nobody has looked at the nodes yet, so what only one engine cannot do counts where the inventory says which it is.
+    """
     errors: dict[FieldError, None] = {}
-    tried: set[int] = set()
+    tried: set[tuple[int, str]] = set()
     for name, node in nodes.items():
         for daemonset in manifests[name].daemonsets:
-            if id(daemonset) in tried:
+            if (id(daemonset), node.engine) in tried:
                 continue
-            tried.add(id(daemonset))
-            try:
-                define(daemonset, manifests[name], node, ANY_NODE)
-            except ManifestError as error:
-                errors.update(dict.fromkeys(error.errors))
+            tried.add((id(daemonset), node.engine))
+            engines = ENGINES[:1] if is_host_process(daemonset) else [e for e in ENGINES if node.engine in ("", e)]
+            first, *others = (_refused(daemonset, manifests[name], node, engine) for engine in engines)
+            errors.update((error, None) for error in first if all(error in other for other in others))
     return list(errors)
+
+
+def refused_by_engines(
+    manifests: Mapping[str, Manifests],
+    nodes: Mapping[str, Node],
+    declared: Iterable[tuple[Settings, Mapping[str, Wanted]]],
+) -> list[str]:
+    """What the engines that the nodes turned out to have cannot do, though another one can; with those nodes."""
+    wanted = {settings.key: wishes for settings, wishes in declared}
+    refusals: dict[tuple[int, str], list[FieldError]] = {}
+    concerned: dict[tuple[FieldError, str], list[str]] = {}
+    for name, node in nodes.items():
+        for daemonset in manifests[name].daemonsets:
+            wish = wanted[daemonset.key][name]
+            engine = next((engine for engine in ENGINES if engine == wish.runtime), None)
+            if engine is None or not wish.should_run:
+                continue
+            if (id(daemonset), engine) not in refusals:
+                refusals[id(daemonset), engine] = _refused(daemonset, manifests[name], node, engine)
+            for error in refusals[id(daemonset), engine]:
+                concerned.setdefault((error, TITLES[engine]), []).append(name)
+    return [f"{error} ({engine} is the engine of {names(where)})" for (error, engine), where in concerned.items()]
+
+
+def _refused(daemonset: DaemonSet, manifests: Manifests, node: Node, engine: Engine) -> list[FieldError]:
+    try:
+        define(daemonset, manifests, replace(node, engine=engine), ANY_NODE._replace(engines=(engine,)))
+    except ManifestError as error:
+        return list(error.errors)
+    return []

@@ -37,6 +37,7 @@ ABSENT = "absent"
 UNREACHABLE = "unreachable"
 UNUSABLE = "unusable"  # it answered, but could not be looked at: no root, no systemd
 NOT_SELECTED = "not selected"  # left out by --limit
+INFEASIBLE = "infeasible"  # it lacks what its instance needs, and is left as it is
 
 # Steps, and the phases in which they are taken.
 NONE = "none"
@@ -58,6 +59,8 @@ class Wanted:
     should_run: bool
     should_continue: bool
     reason: str = ""  # why it should not run here
+    runtime: str = ""  # what should run it, "" while nobody has looked at the node
+    obstacle: str = ""  # why this node cannot run it, though it should
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,17 @@ class Entry:
     restarts: int = 0
     created: float | None = None  # seconds since the epoch, by the node's clock
     age: float | None = None  # seconds
+    wanted_runtime: str = ""  # what should run it
+    obstacle: str = ""  # why this node cannot run it, though it should
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @property
     def declared(self) -> Wanted:
-        return Wanted(self.wanted, self.should_run, self.should_continue, self.ineligible)
+        return Wanted(
+            self.wanted, self.should_run, self.should_continue, self.ineligible, self.wanted_runtime, self.obstacle
+        )
 
     def takes_part(self, phase: str) -> bool:
         return self.step in STAGED_STEPS if phase == STAGE else self.phase == phase
@@ -139,7 +146,7 @@ class Entry:
         """Whether nothing is left to wish for here, by the manifest's own rules."""
         if self.step != NONE:
             return False
-        return self.state not in (UNREACHABLE, UNUSABLE)
+        return self.state not in (UNREACHABLE, UNUSABLE, INFEASIBLE)
 
 
 @dataclass(frozen=True)
@@ -274,6 +281,8 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         ineligible=wanted.reason,
         wanted=wanted.revision,
         state=seen.state,
+        wanted_runtime=wanted.runtime,
+        obstacle=wanted.obstacle,
         reason=seen.reason,
     )
     if seen.observation is None:
@@ -297,7 +306,9 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         return replace(entry, state=DELETING, step=REMOVE, reason="it is being deleted")
     if not wanted.should_run:
         return _judge_misscheduled(entry, wanted)
-    if instance.revision != wanted.revision:
+    if wanted.obstacle:
+        return replace(entry, state=INFEASIBLE, reason=wanted.obstacle)
+    if instance.revision != wanted.revision or instance.runtime != (wanted.runtime or instance.runtime):
         return _judge_outdated(entry, settings, instance)
     return _judge_current(entry, settings, instance, now)
 
@@ -307,6 +318,8 @@ def _judge_nothing_there(entry: Entry, settings: Settings, wanted: Wanted) -> En
         return replace(entry, state=ABSENT, reason="")
     if not wanted.should_run:
         return replace(entry, state=NOT_ELIGIBLE, reason=wanted.reason)
+    if wanted.obstacle:
+        return replace(entry, state=INFEASIBLE, reason=wanted.obstacle)
     return replace(entry, state=MISSING, step=CREATE, reason="there is no instance on this node")
 
 
@@ -323,6 +336,8 @@ def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Ent
     if settings.on_delete and instance.intact:
         return replace(entry, state=OUTDATED, reason="updateStrategy is OnDelete: stop it here to have it replaced")
     reason = "it has an older revision"
+    if instance.runtime != (entry.wanted_runtime or instance.runtime):
+        reason = f"it runs under {instance.runtime} and should run under {entry.wanted_runtime}"
     trouble = _words(instance.damage) or instance.reason
     if trouble:
         reason += f"; {trouble}"

@@ -50,11 +50,12 @@ _ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Node:
-    """What scheduling knows of a node: name (inventory_hostname), labels, and taints with key, value and effect."""
+    """What the inventory says of a node: name (inventory_hostname), labels, and taints with key, value and effect."""
 
     name: str
     labels: Mapping[str, str]
     taints: tuple[Mapping[str, str], ...] = ()
+    engine: str = ""  # the one that it shall use of its container engines, "" if that is all the same
 
 
 @dataclass(frozen=True)

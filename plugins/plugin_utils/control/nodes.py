@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 
+from ..engine import ENGINES, VARIABLE
 from ..scheduling import InventoryError, Node, node_from_inventory
 from .sources import words_of
 
@@ -42,7 +44,7 @@ class Inventory:
         return {**self._hostvars.raw_get(name), "hostvars": self._hostvars}
 
     def nodes(self, names: Iterable[str], arch: Mapping[str, str]) -> dict[str, Node]:
-        """Labels and taints of the hosts; ``arch`` where it is known. Raises InventoryError with all that is wrong."""
+        """What the inventory says of the hosts; ``arch`` where it is known. Raises InventoryError with all errors."""
         nodes: dict[str, Node] = {}
         errors: list[str] = []
         for name in names:
@@ -58,5 +60,15 @@ class Inventory:
 
 
 def node_of(name: str, variables: Mapping[str, Any], arch: str | None) -> Node:
-    """One host's labels and taints out of its variables. Raises InventoryError."""
-    return node_from_inventory(name, variables, variables["group_names"], arch)
+    """One host's labels, taints and container engine out of its variables. Raises InventoryError."""
+    errors: list[str] = []
+    engine = variables.get(VARIABLE) or ""
+    if engine and engine not in ENGINES:
+        errors.append(f"host {name}: {VARIABLE} is {engine!r}, expected {' or '.join(ENGINES)}")
+    try:
+        node = node_from_inventory(name, variables, variables["group_names"], arch)
+    except InventoryError as error:
+        errors[:0] = error.errors
+    if errors:
+        raise InventoryError(errors)
+    return replace(node, engine=str(engine))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from .errors import ErrorList
-from .schema import Runtime
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:@-]*(=[A-Za-z0-9][A-Za-z0-9+.:~^_-]*)?")
@@ -24,10 +23,11 @@ _REFERENCE: Final = re.compile(
 )
 """The grammar of github.com/distribution/reference, which all engines share."""
 
+Kind: TypeAlias = Literal["systemd", "container"]
 SYSTEMD_SCHEMES: Final = ("host", "package", "http", "https", "file")
 
 
-def image_runtime(image: str) -> Runtime:
+def image_runtime(image: str) -> Kind:
     """``systemd`` for host://, package://, http(s):// and file://; ``container`` for everything else."""
     match = _SCHEME.match(image)
     return "systemd" if match and match.group(1) in SYSTEMD_SCHEMES else "container"

@@ -10,6 +10,7 @@ what a plain host makes of each field (schema) → references. All errors of all
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -18,9 +19,9 @@ from .defaults import containers_of, with_defaults
 from .documents import Document, parse
 from .errors import ErrorList, FieldError, ManifestError
 from .field_types import DAEMON_SET, DAEMON_SET_EXTENSIONS_V1BETA1
-from .images import check_image, image_runtime
-from .references import Contents, check_references, read_config_map, read_secret
-from .schema import Runtime, judge
+from .images import Kind, check_image, image_runtime
+from .references import Contents, check_pull_secrets, check_references, read_config_map, read_secret
+from .schema import judge
 from .type_checks import check
 from .validation import validate
 
@@ -33,7 +34,8 @@ _READ_KINDS: Final = ("DaemonSet", "ConfigMap", "Secret", "List")
 
 ANNOTATION_PREFIX: Final = "everynode/"
 REPLACES: Final = "everynode/replaces"
-_KNOWN_ANNOTATIONS: Final = (REPLACES,)
+VALIDATE: Final = "everynode/validate"
+_KNOWN_ANNOTATIONS: Final = (REPLACES, VALIDATE)
 _UNIT_NAME: Final = re.compile(
     r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\@-]+)?\.(?:service|socket|timer|path|target|mount|automount|swap|slice)"
 )
@@ -210,7 +212,10 @@ class _Loader:
             errors = ErrorList(place.source, place.document, place.prefix)
             _check_unit_names(daemonset, owners, errors)
             check_references(daemonset.pod_spec, daemonset.namespace, self.stores, errors)
+            notes = ErrorList(place.source, place.document, place.prefix)
+            check_pull_secrets(daemonset.pod_spec, daemonset.namespace, self.stores["Secret"], errors, notes)
             self.errors += errors.errors
+            self.without_effect += notes.errors
         if not self.found_daemonset and not self.errors:
             self._no_daemonset()
         if self.errors:
@@ -378,6 +383,25 @@ def _check_annotations(annotations: Mapping[str, str], errors: ErrorList) -> Non
             )
             errors.invalid(f"metadata.annotations[{REPLACES}]", unit.strip(), detail)
 
+    try:
+        command = validation_command(annotations)
+    except ValueError as error:
+        shown = annotations[VALIDATE]
+        detail = f"expected a command, quoted as for a shell: {str(error).lower()}"
+        errors.invalid(f"metadata.annotations[{VALIDATE}]", shown, detail)
+    else:
+        if command and not command[0]:
+            shown, detail = annotations[VALIDATE], "expected the name of a program first"
+            errors.invalid(f"metadata.annotations[{VALIDATE}]", shown, detail)
+
+
+def validation_command(annotations: Mapping[str, str]) -> list[str]:
+    """The words of the command that judges the configuration, none if there is no such command.
+
+    They are split as a shell does, and nothing else of a shell happens to them. Raises ValueError.
+    """
+    return shlex.split(annotations.get(VALIDATE, ""))
+
 
 def _check_runtime(
     written: Mapping[str, Any], daemonset: dict[str, Any], errors: ErrorList, without_effect: list[FieldError]
@@ -397,9 +421,9 @@ def _check_runtime(
     daemonset.pop("status", None)
 
 
-def _pod_runtime(pod: Mapping[str, Any], errors: ErrorList) -> Runtime | None:
+def _pod_runtime(pod: Mapping[str, Any], errors: ErrorList) -> Kind | None:
     """The one runtime of a pod's containers; None if there are none, or both kinds, which is reported."""
-    first: tuple[str, Runtime] | None = None
+    first: tuple[str, Kind] | None = None
     mixed = False
     for name in ("containers", "initContainers"):
         for index, container in enumerate(pod.get(name, [])):

@@ -15,6 +15,8 @@ from . import names
 from .defaults import DEFAULT_NAMESPACE
 from .errors import ErrorList
 from .field_types import CONFIG_MAP, SECRET
+from .images import image_runtime
+from .registries import logins
 from .type_checks import check
 from .validation import check_metadata
 
@@ -156,3 +158,26 @@ def check_references(
             if key and key not in contents:
                 held = ", ".join(sorted(contents)) or "none"
                 errors.not_found(path, key, f"expected a key of {reference.kind} {reference.name} (it has: {held})")
+
+
+def check_pull_secrets(
+    pod: Mapping[str, Any],
+    namespace: str,
+    secrets: Mapping[tuple[str, str], Contents],
+    errors: ErrorList,
+    notes: ErrorList,
+) -> None:
+    """Kubernetes pulls without a Secret that is not there, and so do we; but what is there must hold logins."""
+    if all(image_runtime(container.get("image", "")) == "systemd" for container in pod.get("containers", [])):
+        return
+    for index, reference in enumerate(pod.get("imagePullSecrets", [])):
+        name, path = reference.get("name", ""), f"spec.template.spec.imagePullSecrets[{index}].name"
+        contents = secrets.get((namespace, name))
+        if contents is None:
+            detail = f"there is no Secret {name} among the manifests; images are pulled with the node's own login"
+            notes.add(path, "NoEffect", detail)
+            continue
+        try:
+            logins(contents)
+        except ValueError as error:
+            errors.invalid(path, name, f"expected a Secret of type kubernetes.io/dockerconfigjson: {error}")

@@ -5,7 +5,8 @@
 
 "No field is ever ignored in silence": a path that is in no row is a bug, and tests/unit fails on it.
 
-A row reads: path, what it becomes for a host process (systemd), what it becomes for a container (Docker, Podman).
+A row reads: path, what it becomes for a host process (systemd), what it becomes for a container (Docker, Podman). What
+Podman alone cannot do is in the same row, as ``podman=refused(…)``.
 The row of a path is the longest one that is the path or its beginning. ``pod`` stands for ``spec.template.spec``,
 ``container`` for a container or init container, ``*`` for a key of the user's choice. A row with ``when`` holds only
 for some values; the row without it, further down, holds for the others.
@@ -14,12 +15,15 @@ for some values; the row without it, further down, holds for the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias
 
-Runtime: TypeAlias = Literal["systemd", "container"]
+Engine: TypeAlias = Literal["docker", "podman"]
+Runtime: TypeAlias = Literal["systemd"] | Engine
+AnyRuntime: TypeAlias = Runtime | Literal["container"]
+"""``container`` is whichever engine: a node's own is not known before somebody looked there."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,13 @@ class Row:
     systemd: Use
     container: Use
     when: When | None = None
+    podman: Use | None = None
+    """Where Podman differs from what the column for containers says."""
 
-    def use(self, runtime: Runtime) -> Use:
-        return self.systemd if runtime == "systemd" else self.container
+    def use(self, runtime: AnyRuntime) -> Use:
+        if runtime == "systemd":
+            return self.systemd
+        return self.podman if runtime == "podman" and self.podman is not None else self.container
 
 
 def _is(*values: Any) -> When:
@@ -73,9 +81,16 @@ def _in_memory(_value: Any, holder: Mapping[str, Any]) -> bool:
     return holder.get("medium") == "Memory"
 
 
-def _row(path: str, systemd: Use, container: Use | None = None, when: When | None = None) -> Row:
+def _init_after_sidecar(containers: Sequence[Mapping[str, Any]], _pod: Mapping[str, Any]) -> bool:
+    sidecars = [container.get("restartPolicy") == "Always" for container in containers]
+    return any(sidecar and not later for sidecar, later in zip(sidecars, sidecars[1:], strict=False))
+
+
+def _row(
+    path: str, systemd: Use, container: Use | None = None, when: When | None = None, podman: Use | None = None
+) -> Row:
     """Without its own entry, a container is treated as a host process is."""
-    return Row(path, systemd, container or systemd, when)
+    return Row(path, systemd, container or systemd, when, podman)
 
 
 _API_SERVER = no_effect("a Kubernetes API server writes it; there is none here")
@@ -353,6 +368,15 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.volumes[].storageos", _CLUSTER_VOLUME),
     _row("pod.volumes[].vsphereVolume", _CLUSTER_VOLUME),
     # --- containers: what runs ---
+    _row(
+        "pod.initContainers",
+        honoured("a sidecar is started before the init containers that follow it"),
+        when=_init_after_sidecar,
+        podman=refused(
+            "it starts sidecars (restartPolicy: Always) together with the main containers; "
+            "put the init containers that have an end before them"
+        ),
+    ),
     _row("container.name", honoured("the name of its unit"), honoured("the name of its container")),
     _row("container.image", honoured("the program"), honoured("image")),
     _row("container.imagePullPolicy", no_effect("a host process is not pulled from a registry"), honoured("pull")),
@@ -451,7 +475,8 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "container.lifecycle.stopSignal",
         refused("host processes are stopped with SIGTERM; remove it, or send another signal in preStop"),
-        honoured("stop_signal"),
+        honoured("--stop-signal"),
+        podman=refused("it always sends SIGTERM; remove it, or send another signal in preStop"),
     ),
     # --- containers: mounts ---
     _row("container.volumeMounts", honoured("BindPaths=, BindReadOnlyPaths="), honoured("bind mount")),
@@ -530,7 +555,7 @@ _BEGINNINGS: Final = _beginnings()
 """Paths that have rows below them."""
 
 
-def classify(path: str, runtime: Runtime, value: Any = None, holder: Mapping[str, Any] | None = None) -> Use | None:
+def classify(path: str, runtime: AnyRuntime, value: Any = None, holder: Mapping[str, Any] | None = None) -> Use | None:
     """What a runtime makes of a path (with indices or ``[]``); None if the path is in no row.
 
     Without the value and the object that holds it, rows for some values only do not count.
@@ -556,7 +581,7 @@ def _rows_at(generic: str) -> list[Row]:
     return []
 
 
-def judge(daemonset: Mapping[str, Any], runtime: Runtime) -> Iterator[tuple[str, Use]]:
+def judge(daemonset: Mapping[str, Any], runtime: AnyRuntime) -> Iterator[tuple[str, Use]]:
     """The paths of a type-checked object, without its defaults, that are refused or have no effect.
 
     Each with the shortest path that says it: ``volumes[0].nfs``, not each field of it. Empty values are absent ones.
@@ -565,7 +590,7 @@ def judge(daemonset: Mapping[str, Any], runtime: Runtime) -> Iterator[tuple[str,
 
 
 def _judge(
-    value: Any, holder: Mapping[str, Any], path: str, generic: str, runtime: Runtime
+    value: Any, holder: Mapping[str, Any], path: str, generic: str, runtime: AnyRuntime
 ) -> Iterator[tuple[str, Use]]:
     rows = _rows_at(generic)
     use = next((row.use(runtime) for row in rows if row.when is None or row.when(value, holder)), None)

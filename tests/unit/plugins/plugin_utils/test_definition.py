@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, everynode contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a DaemonSet's manifest to the definition of its instance on one node."""
+"""From a DaemonSet's manifest to the definition of its instance on one node, as a host process."""
 
 from __future__ import annotations
 
@@ -11,87 +11,19 @@ from typing import Any
 
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.errors import ManifestError
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import load_objects
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 from hypothesis import given
 from hypothesis import strategies as st
 
-FACTS = Facts(
-    arch="x86_64",
-    os_id="debian",
-    os_version="13",
-    boot_id="1",
-    hostname="web1",
-    host_ip="192.0.2.7",
-    cpus=4,
-    memory=8 << 30,
-    systemd=257,
-    package_manager="apt",
-    engines=("docker",),
-    now=0.0,
+from tests.unit.plugins.plugin_utils.definitions import (
+    FACTS,
+    config_map,
+    defined,
+    files_of,
+    main_of,
+    pod_of,
+    refused,
+    secret,
 )
-NODE = Node("web1", {}, ())
-
-
-def daemonset(pod: dict[str, Any], metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    template_metadata = spec.pop("template_metadata", {})
-    labels = {"app": "agent", **template_metadata.pop("labels", {})}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "agent", **(metadata or {})},
-        "spec": {
-            "selector": {"matchLabels": {"app": "agent"}},
-            "template": {"metadata": {"labels": labels, **template_metadata}, "spec": pod},
-            **spec,
-        },
-    }
-
-
-def pod_of(container: dict[str, Any], **pod: Any) -> dict[str, Any]:
-    return {"containers": [{"name": "main", "image": "host:///usr/bin/agent", **container}], **pod}
-
-
-def config_map(name: str, **data: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
-
-
-def secret(name: str, **data: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-
-
-def defined(
-    pod: dict[str, Any], *others: dict[str, Any], facts: Facts = FACTS, **arguments: Any
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The definition and the decoded secrets."""
-    objects = [daemonset(pod, **arguments), *others]
-    manifests = load_objects((f"inline[{index}]", item) for index, item in enumerate(objects))
-    definition, secrets = define(manifests.daemonsets[0], manifests, NODE, facts)
-    assert json.loads(json.dumps(definition)) == definition
-    return definition, json.loads(base64.b64decode(secrets))
-
-
-def main_of(container: dict[str, Any], *others: dict[str, Any], **pod: Any) -> dict[str, Any]:
-    definition, _secrets = defined(pod_of(container, **pod), *others)
-    return dict(definition["containers"][-1])
-
-
-def files_of(volume: dict[str, Any], *others: dict[str, Any], **pod: Any) -> dict[str, tuple[bytes, int]]:
-    definition, _secrets = defined(pod_of({}, volumes=[{"name": "v", **volume}], **pod), *others)
-    return {
-        file["path"]: (base64.b64decode(file["content"]), file["mode"]) for file in definition["volumes"][0]["files"]
-    }
-
-
-def refused(pod: dict[str, Any], *others: dict[str, Any], facts: Facts = FACTS) -> dict[str, str]:
-    """The message for each path that is refused; never one of the manifest's own validation."""
-    manifests = load_objects((f"inline[{index}]", item) for index, item in enumerate([daemonset(pod), *others]))
-    with pytest.raises(ManifestError) as caught:
-        define(manifests.daemonsets[0], manifests, NODE, facts)
-    return {error.path.removeprefix("spec.template.spec."): error.message for error in caught.value.errors}
-
 
 # ------------------------------------------------------------------------------------------------- command, image, args
 
@@ -117,11 +49,6 @@ def test_the_program_of_an_archive_is_looked_for_in_the_archive() -> None:
     assert container["source"]["url"] == "https://example.com/x.tar.gz"
     assert container["source"]["sha256"] == "ab" * 32  # as sha256sum and hashlib write it
     assert container["argv"] == ["/var/lib/everynode/default/agent/archives/" + "ab" * 32 + "/bin/x"]
-
-
-def test_container_images_are_refused_by_their_path() -> None:
-    pod = {"containers": [{"name": "main", "image": "fluent/fluentd:v1.14"}]}
-    assert list(refused(pod)) == ["containers[0].image"]
 
 
 @pytest.mark.parametrize(
@@ -539,6 +466,33 @@ def test_what_stands_in_the_daemonset_itself() -> None:
     assert (definition["namespace"], definition["name"], definition["node"]) == ("ops", "agent", "web1")
     assert (definition["minReadySeconds"], definition["revisionHistoryLimit"]) == (5, 0)
     assert definition["terminationGracePeriodSeconds"] == 0
+    assert (definition["runtime"], definition["pod"], definition["validate"]) == ("systemd", None, None)
+
+
+def validated_by(validation: str, **container: Any) -> Any:
+    definition, _secrets = defined(pod_of(container), metadata={"annotations": {"everynode/validate": validation}})
+    return definition["validate"]
+
+
+def test_the_command_that_validates_is_split_as_a_shell_does() -> None:
+    assert validated_by("/usr/bin/agent --config '/etc/my agent.conf' $HOME") == [
+        "/usr/bin/agent",
+        "--config",
+        "/etc/my agent.conf",
+        "$HOME",
+    ]
+    assert validated_by("  ") is None
+
+
+def test_the_program_that_validates_may_be_in_the_archive() -> None:
+    image = "https://example.com/x.tar.gz#sha256=" + "ab" * 32
+    (program, _option) = validated_by("./bin/x --check", image=image, command=["bin/x"])
+    assert program == "/var/lib/everynode/default/agent/archives/" + "ab" * 32 + "/bin/x"
+
+
+def test_a_validation_that_systemd_could_not_start() -> None:
+    found = refused(pod_of({}), metadata={"annotations": {"everynode/validate": "-x"}})
+    assert list(found) == ["metadata.annotations[everynode/validate]"]
 
 
 def test_only_objects_of_the_same_namespace_count() -> None:

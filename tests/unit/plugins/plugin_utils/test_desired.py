@@ -4,9 +4,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import deletions, desired, not_feasible
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Instance, Observation
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import (
+    ANY_NODE,
+    deletions,
+    desired,
+    not_feasible,
+    refused_by_engines,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import load
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Settings
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Seen, Settings
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
 MANIFEST = """
@@ -67,6 +74,66 @@ def test_everything_that_a_plain_host_can_run_is_feasible():
 
 
 def test_what_it_cannot_run_is_told_once():
-    container = load([("x.yaml", MANIFEST.replace("NAME", "agent").replace("host:///usr/bin/sleep", "busybox:1"))])
-    (error,) = not_feasible(dict.fromkeys(NODES, container), NODES)
-    assert error.path == "spec.template.spec.containers[0].image"
+    wrong = load([("x.yaml", MANIFEST.replace("NAME", "agent").replace("ARGUMENT", "\\0"))])
+    (error,) = not_feasible(dict.fromkeys(NODES, wrong), NODES)
+    assert error.path == "spec.template.spec.containers[0].args[0]"
+
+
+CONTAINER = MANIFEST.replace("NAME", "agent").replace("host:///usr/bin/sleep", "busybox:1")
+SIGNAL = f"{CONTAINER.rstrip()[:-1]}, lifecycle: {{stopSignal: SIGINT}}}}\n      os: {{name: linux}}\n"
+IMAGE_PATH = "spec.template.spec.containers[0].image"
+SIGNAL_PATH = "spec.template.spec.containers[0].lifecycle.stopSignal"
+
+
+def look(*engines, running=None):
+    there = () if running is None else (instance_of("agent", running),)
+    return Seen(Observation(ANY_NODE._replace(engines=engines), there), "", "")
+
+
+def instance_of(name, runtime):
+    return Instance("default", name, "old", runtime, True, (), True, True, 0.0, "", 0, 0.0)
+
+
+def test_what_runs_it_is_known_once_somebody_looked():
+    loaded = dict.fromkeys(["a", "b", "c", "d"], load([("x.yaml", CONTAINER)]))
+    nodes = {name: Node(name, {"disk": "ssd"}, (), "podman" if name == "c" else "") for name in loaded}
+    seen = {
+        "a": look("docker", "podman"),
+        "b": look("docker", "podman", running="podman"),
+        "c": look("docker", "podman", running="docker"),
+    }
+    ((_settings, wanted),) = desired(loaded, nodes, seen)
+    assert {name: wish.runtime for name, wish in wanted.items()} == {
+        "a": "docker",
+        "b": "podman",
+        "c": "podman",
+        "d": "",
+    }
+    ((_settings, wanted),) = desired(dict.fromkeys(["a"], manifests()), {"a": nodes["a"]}, seen)
+    assert wanted["a"].runtime == "systemd"
+
+
+def test_a_node_without_an_engine_has_an_obstacle_of_its_own():
+    loaded = dict.fromkeys(["fast", "slow"], load([("x.yaml", CONTAINER)]))
+    assert not_feasible(loaded, NODES) == []
+    ((_settings, wanted),) = desired(loaded, NODES, dict.fromkeys(NODES, look()))
+    assert IMAGE_PATH in wanted["fast"].obstacle
+    assert "fast" in wanted["fast"].obstacle
+    assert wanted["slow"].obstacle == ""  # nothing is to run there
+
+
+def test_what_one_engine_cannot_do_is_refused_before_anybody_looks_if_the_inventory_names_it():
+    loaded = load([("x.yaml", SIGNAL)])
+    podman = Node("fast", {"disk": "ssd"}, (), "podman")
+    assert not_feasible({"fast": loaded}, {"fast": FAST}) == []
+    assert [error.path for error in not_feasible({"fast": loaded}, {"fast": podman})] == [SIGNAL_PATH]
+
+
+def test_what_one_engine_cannot_do_is_refused_with_the_nodes_that_have_it():
+    nodes = {name: Node(name, {"disk": "ssd"}, ()) for name in ("a", "b", "c")} | {"slow": SLOW}
+    loaded = dict.fromkeys(nodes, load([("x.yaml", SIGNAL)]))
+    seen = {"a": look("docker"), "b": look("podman"), "c": look("podman"), "slow": look("podman")}
+    (line,) = refused_by_engines(loaded, nodes, desired(loaded, nodes, seen))
+    assert SIGNAL_PATH in line
+    assert line.endswith("(Podman is the engine of b, c)")
+    assert refused_by_engines(loaded, nodes, desired(loaded, nodes)) == []

@@ -98,6 +98,48 @@ def test_what_one_node_needs(wanted, there, settings, expected):
     assert entry.reason or entry.state in ("up to date", "absent")
 
 
+UNDER_DOCKER = Wanted("new", True, True, "", "docker")
+
+
+@pytest.mark.parametrize(
+    ("there", "settings", "expected"),
+    [
+        ({"runtime": "docker"}, {}, ("up to date", "none")),
+        ({"runtime": "podman"}, {}, ("outdated", "replace")),
+        ({"runtime": "systemd"}, {}, ("outdated", "replace")),  # whatever its revision says
+        ({"runtime": "podman", "revision": "old"}, {}, ("outdated", "replace")),
+        ({"runtime": "podman"}, {"on_delete": True}, ("outdated", "none")),
+        ({"runtime": "systemd", **HALF_WRITTEN}, {}, ("damaged", "repair")),
+    ],
+)
+def test_an_instance_under_another_runtime_is_outdated(there, settings, expected):
+    entry = planning.judge(Settings("default", "agent", **settings), "web1", UNDER_DOCKER, seen(instance(**there)))
+    assert (entry.state, entry.step) == expected
+    if entry.step == "replace":
+        assert entry.reason == f"it runs under {there['runtime']} and should run under docker"
+
+
+@pytest.mark.parametrize("there", [None, {"runtime": "docker"}, {"revision": "old"}])
+def test_a_node_that_cannot_run_it_is_left_alone_and_in_nobodys_way(there):
+    lacking = Wanted("new", True, True, "", "", "containers[0].image: web1 has no engine")
+    nodes = ["web1", "web2"]
+    looks = {"web1": seen() if there is None else seen(instance(**there)), "web2": seen(instance(revision="old"))}
+    declared = [(Settings("default", "agent"), {"web1": lacking, "web2": RUNS})]
+    plan = make_plan(declared, nodes, looks)
+    first, second = plan.daemonsets[0].entries
+    assert (first.state, first.step, first.reason) == ("infeasible", "none", lacking.obstacle)
+    assert second.phase == "switch"
+    assert plan.not_as_declared == nodes
+    assert any("infeasible: web1: containers[0].image" in line for line in described(plan))
+    assert renewed(plan, looks) == plan
+    assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+def test_one_that_should_not_run_there_is_removed_whatever_the_engines():
+    gone = Wanted("new", False, False, "a taint", "", "")
+    assert planning.judge(Settings("default", "agent"), "web1", gone, seen(instance())).step == "remove"
+
+
 def test_an_instance_of_another_namespace_is_another_instance():
     entry = planning.judge(Settings("monitoring", "agent"), "web1", RUNS, seen(instance()))
     assert entry.state == "missing"
