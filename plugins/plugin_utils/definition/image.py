@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engine import TITLES
 from ..manifest.environment import Environment
-from ..manifest.registries import logins
+from ..manifest.registries import logins, registries_of
 from ..manifest.schema import Engine, judge
 from .common import Context, Definition
 from .scope import POD, Scope
@@ -26,8 +26,8 @@ LONGEST_HOST_NAME = 63  # kubelet: truncatePodHostnameIfNeeded
 # Those that have a value in each namespace, so that a container can have its own (the engines' and the kubelet's list).
 OWN_SYSCTLS = re.compile(r"net\..+|fs\.mqueue\..+|kernel\.(?:msg(?:max|mnb|mni)|sem|shm(?:all|max|mni|_rmid_forced))")
 UNKNOWN_ADDRESS = (
-    "a container's own address is not known before it starts; use status.hostIP, or hostNetwork: true, with which "
-    "the two are the same"
+    "a container's own address is not known before it starts; write 0.0.0.0 where the daemon is to listen, "
+    "status.hostIP where others are to find it, or use hostNetwork: true"
 )
 
 
@@ -51,10 +51,12 @@ class Containers(Definition):
     def _collect_logins(self) -> None:
         """Of several logins to one registry the first one wins. What is missing or wrong was said when it was read."""
         registries = self.scope.secrets["registries"]
+        images = [container["image"] for container, _path in self.scope.containers]
         for reference in self.pod.get("imagePullSecrets", []):
             contents = self.scope.secret_maps.get(reference.get("name", ""))
-            for registry, login in logins(contents).items() if contents is not None else ():
-                registries.setdefault(registry, login)
+            for entry, login in logins(contents).items() if contents is not None else ():
+                for registry in registries_of(entry, images):
+                    registries.setdefault(registry, login)
 
     # -------------------------------------------------------------------------------------------------------------- pod
 

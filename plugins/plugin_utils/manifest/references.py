@@ -173,6 +173,8 @@ def check_pull_secrets(
     for index, reference in enumerate(pod.get("imagePullSecrets", [])):
         name, path = reference.get("name", ""), f"spec.template.spec.imagePullSecrets[{index}].name"
         contents = secrets.get((namespace, name))
+        if not name:
+            continue
         if contents is None:
             detail = f"there is no Secret {name} among the manifests; images are pulled with the node's own login"
             notes.add(path, "NoEffect", detail)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 _CONFIG: Final = ".dockerconfigjson"  # of type kubernetes.io/dockerconfigjson
@@ -48,10 +49,28 @@ def _login(entry: Any, where: str) -> dict[str, str]:
 
 
 def _checked(auth: str, where: str) -> str:
+    """Kubernetes takes base64 without its padding too, engines do not."""
+    text = auth.strip().rstrip("=")
     try:
-        pair = base64.b64decode(auth, validate=True)
+        pair = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         pair = b""
     if b":" not in pair:
         raise ValueError(f"the auth of the {where} is not the base64 of USER:PASSWORD")
-    return auth
+    return base64.b64encode(pair).decode()
+
+
+def registries_of(pattern: str, images: Iterable[str]) -> list[str]:
+    """The registries that an entry is for: itself, or for a pattern such as ``*.example.com`` those of these images.
+
+    Only Kubernetes knows patterns, part by part between the dots (credentialprovider: URLsMatch).
+    """
+    if "*" not in pattern:
+        return [pattern]
+    wanted = pattern.rpartition("://")[2].partition("/")[0].split(".")
+    hosts = dict.fromkeys(image.partition("/")[0] for image in images if "/" in image)
+    return [host for host in hosts if _all_match(host.split("."), wanted)]
+
+
+def _all_match(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))

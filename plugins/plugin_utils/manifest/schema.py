@@ -50,8 +50,8 @@ def no_effect(text: str) -> Use:
     return Use("no effect", text)
 
 
-When: TypeAlias = Callable[[Any, Mapping[str, Any]], bool]
-"""Of the field's value and of the object that holds the field."""
+When: TypeAlias = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], bool]
+"""Of the field's value, of the object that holds the field, and of the whole DaemonSet."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,39 @@ class Row:
 
 
 def _is(*values: Any) -> When:
-    return lambda value, _holder: value in values
+    return lambda value, _holder, _daemonset: value in values
 
 
-def _same_port(value: Any, holder: Mapping[str, Any]) -> bool:
+def _same_port(value: Any, holder: Mapping[str, Any], _daemonset: Mapping[str, Any]) -> bool:
     return bool(value == holder.get("containerPort"))
 
 
-def _in_memory(_value: Any, holder: Mapping[str, Any]) -> bool:
+def _in_memory(_value: Any, holder: Mapping[str, Any], _daemonset: Mapping[str, Any]) -> bool:
     return holder.get("medium") == "Memory"
 
 
-def _init_after_sidecar(containers: Sequence[Mapping[str, Any]], _pod: Mapping[str, Any]) -> bool:
+def _with_host_network(_value: Any, pod: Mapping[str, Any], _daemonset: Mapping[str, Any]) -> bool:
+    return bool(pod.get("hostNetwork"))
+
+
+def _has_colon(value: Any, _holder: Mapping[str, Any], _daemonset: Mapping[str, Any]) -> bool:
+    return ":" in str(value)
+
+
+def _apart_from_itself(terms: Sequence[Mapping[str, Any]], _holder: Any, daemonset: Mapping[str, Any]) -> bool:
+    """Whether all that is kept off the node is this DaemonSet's own instances, of which there is one."""
+    labels = daemonset["spec"]["template"].get("metadata", {}).get("labels", {})
+    return all(
+        set(term) == {"labelSelector", "topologyKey"}
+        and term["topologyKey"] == "kubernetes.io/hostname"
+        and set(term["labelSelector"]) == {"matchLabels"}
+        and bool(term["labelSelector"]["matchLabels"])
+        and term["labelSelector"]["matchLabels"].items() <= labels.items()
+        for term in terms
+    )
+
+
+def _init_after_sidecar(containers: Sequence[Mapping[str, Any]], _pod: Any, _daemonset: Any) -> bool:
     sidecars = [container.get("restartPolicy") == "Always" for container in containers]
     return any(sidecar and not later for sidecar, later in zip(sidecars, sidecars[1:], strict=False))
 
@@ -103,6 +124,14 @@ _ALWAYS_HOSTS = no_effect("a host process is always in the host's namespace")
 _NOT_ISOLATED = refused("a host process is always in the host's namespace; remove the field, or use a container image")
 _HOST_NAME = refused("a host process has the node's own name; remove it")
 _HOST_RESOLVER = refused("a host process uses the node's own resolver and hosts file; configure them on the node")
+_NAME_OF_THE_HOST = no_effect("with hostNetwork a container has the node's own name, in Kubernetes too")
+_NO_PROFILE = refused(
+    "its kube play takes no AppArmor profile of the node's; remove it, or run the daemon under Docker"
+)
+_OLD_SECCOMP = no_effect("Kubernetes has given up this annotation (1.27); only securityContext.seccompProfile counts")
+_SECCOMP = honoured("--security-opt seccomp; without one the engine's own profile")
+_LOCAL_SECCOMP = honoured("a file of the node, below /var/lib/kubelet/seccomp as on Kubernetes' nodes")
+_NON_ROOT = honoured("checked before the start, against the image's own user where runAsUser says none")
 _PROBE = honoured("checked on the node")
 
 ROWS: Final[tuple[Row, ...]] = (
@@ -137,7 +166,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "spec.updateStrategy.rollingUpdate.maxSurge",
         refused("two host processes of one daemon cannot run side by side on a node; use maxUnavailable"),
-        honoured("new instances started beside old ones"),
+        refused("this version does not start a new instance beside the old one; use maxUnavailable"),
     ),
     _row("spec.templateGeneration", _API_SERVER),
     # --- the template's metadata ---
@@ -146,8 +175,17 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "spec.template.metadata.annotations.container.apparmor.security.beta.kubernetes.io/*",
         refused("write securityContext.appArmorProfile instead of the old annotation"),
-        honoured("apparmor"),
+        honoured("--security-opt apparmor"),
+        when=_is("", "runtime/default", "unconfined"),
     ),
+    _row(
+        "spec.template.metadata.annotations.container.apparmor.security.beta.kubernetes.io/*",
+        refused("write securityContext.appArmorProfile instead of the old annotation"),
+        honoured("--security-opt apparmor"),
+        podman=_NO_PROFILE,
+    ),
+    _row("spec.template.metadata.annotations.container.seccomp.security.alpha.kubernetes.io/*", _OLD_SECCOMP),
+    _row("spec.template.metadata.annotations.seccomp.security.alpha.kubernetes.io/pod", _OLD_SECCOMP),
     _row(
         "spec.template.metadata.annotations.everynode/*",
         refused("annotations of everynode belong to the DaemonSet; move it to metadata.annotations"),
@@ -177,6 +215,11 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution", _NO_SCHEDULER),
     _row(
         "pod.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        no_effect("it keeps a second instance off the node, and there never is one"),
+        when=_apart_from_itself,
+    ),
+    _row(
+        "pod.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
         refused("nodes are not chosen by what else runs there; use node labels, or taints and tolerations"),
     ),
     _row("pod.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution", _NO_SCHEDULER),
@@ -191,7 +234,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "pod.topologySpreadConstraints[]",
         _NO_SCHEDULER,
-        when=lambda value, _holder: value.get("whenUnsatisfiable") == "ScheduleAnyway",
+        when=lambda value, _holder, _daemonset: value.get("whenUnsatisfiable") == "ScheduleAnyway",
     ),
     _row(
         "pod.topologySpreadConstraints[]",
@@ -206,7 +249,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "pod.priorityClassName",
         honoured("OOMScoreAdjust="),
-        honoured("oom_score_adj"),
+        honoured("--oom-score-adj"),
         when=_is("system-node-critical"),
     ),
     _row(
@@ -224,7 +267,11 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.serviceAccount", _NO_API),
     _row("pod.automountServiceAccountToken", _NO_API),
     _row("pod.enableServiceLinks", no_effect("there are no Services here")),
-    _row("pod.imagePullSecrets", no_effect("a host process is not pulled from a registry"), honoured("registry login")),
+    _row(
+        "pod.imagePullSecrets",
+        no_effect("a host process is not pulled from a registry"),
+        honoured("logins for the pull; one that is not among the manifests leaves the node's own"),
+    ),
     # --- the host's namespaces and name ---
     _row("pod.hostNetwork", _ALWAYS_HOSTS, honoured("network: host"), when=_is(True)),
     _row("pod.hostNetwork", _NOT_ISOLATED, honoured("a network namespace of the pod's own")),
@@ -236,27 +283,29 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("pod.shareProcessNamespace", _NOT_ISOLATED, honoured("a pid namespace for each container")),
     _row("pod.hostUsers", no_effect("user ids are the host's, as is the default"), when=_is(True)),
     _row("pod.hostUsers", refused("there are no user namespaces here; remove it and set runAsUser")),
-    _row("pod.hostname", _HOST_NAME, honoured("hostname")),
-    _row("pod.hostnameOverride", _HOST_NAME, honoured("hostname")),
+    _row("pod.hostname", _HOST_NAME, _NAME_OF_THE_HOST, when=_with_host_network),
+    _row("pod.hostname", _HOST_NAME, honoured("--hostname; without it the node's name")),
+    _row("pod.hostnameOverride", _HOST_NAME, _NAME_OF_THE_HOST, when=_with_host_network),
+    _row("pod.hostnameOverride", _HOST_NAME, honoured("--hostname")),
     _row("pod.subdomain", refused("there is no cluster DNS here; remove it")),
-    _row("pod.setHostnameAsFQDN", no_effect("it is the default"), when=_is(False)),
-    _row("pod.setHostnameAsFQDN", refused("there is no cluster DNS here; remove it")),
-    _row("pod.hostAliases", _HOST_RESOLVER, honoured("extra_hosts")),
-    _row("pod.dnsConfig", _HOST_RESOLVER, honoured("dns, dns_search, dns_option")),
+    _row("pod.setHostnameAsFQDN", no_effect("without a subdomain, which takes a cluster's DNS, the two are the same")),
+    _row("pod.hostAliases", _HOST_RESOLVER, honoured("lines of the hosts file")),
+    _row("pod.dnsConfig", _HOST_RESOLVER, honoured("the resolver's servers, search domains and options")),
     _row("pod.dnsPolicy", _HOST_RESOLVER, honoured("only what dnsConfig says"), when=_is("None")),
+    _row("pod.dnsPolicy", honoured("the node's resolver"), when=_is("Default")),
     _row("pod.dnsPolicy", no_effect("there is no cluster DNS here: the node's resolver is used")),
     # --- the pod's life ---
-    _row("pod.restartPolicy", honoured("Restart=always"), honoured("restart: always")),
-    _row("pod.terminationGracePeriodSeconds", honoured("TimeoutStopSec="), honoured("stop_timeout")),
+    _row("pod.restartPolicy", honoured("Restart=always"), honoured("the engine restarts it always")),
+    _row("pod.terminationGracePeriodSeconds", honoured("TimeoutStopSec="), honoured("--stop-timeout")),
     _row("pod.activeDeadlineSeconds", refused("a daemon has no end; remove it")),
     _row("pod.ephemeralContainers", refused("they are added to a running pod for debugging; remove them")),
     _row("pod.readinessGates", refused("nothing here sets pod conditions, so it would never be ready; remove them")),
     _row("pod.resources", refused("limits for a whole pod are not supported; set them on its containers")),
     # --- the pod's security context ---
-    _row("pod.securityContext.runAsUser", honoured("User="), honoured("user")),
-    _row("pod.securityContext.runAsGroup", honoured("Group="), honoured("user")),
-    _row("pod.securityContext.runAsNonRoot", honoured("checked before the start")),
-    _row("pod.securityContext.supplementalGroups", honoured("SupplementaryGroups="), honoured("group_add")),
+    _row("pod.securityContext.runAsUser", honoured("User="), honoured("--user")),
+    _row("pod.securityContext.runAsGroup", honoured("Group="), honoured("--user")),
+    _row("pod.securityContext.runAsNonRoot", honoured("checked before the start"), _NON_ROOT),
+    _row("pod.securityContext.supplementalGroups", honoured("SupplementaryGroups="), honoured("--group-add")),
     _row(
         "pod.securityContext.supplementalGroupsPolicy",
         honoured("the user's groups on the node count too"),
@@ -268,29 +317,37 @@ ROWS: Final[tuple[Row, ...]] = (
         refused("the user's other groups cannot be taken away; remove it"),
     ),
     _row(
-        "pod.securityContext.fsGroup", honoured("SupplementaryGroups=, and the group of volumes"), honoured("group_add")
+        "pod.securityContext.fsGroup",
+        honoured("SupplementaryGroups=, and the group of volumes"),
+        honoured("--group-add, and the group of volumes"),
     ),
     _row("pod.securityContext.fsGroupChangePolicy", no_effect("volumes are written anew for each revision")),
     _row("pod.securityContext.seLinuxChangePolicy", no_effect("volumes are written anew for each revision")),
-    _row("pod.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("security_opt: label")),
-    _row("pod.securityContext.seccompProfile", honoured("SystemCallFilter="), honoured("security_opt: seccomp")),
+    _row("pod.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("--security-opt label")),
+    _row("pod.securityContext.seccompProfile", honoured("SystemCallFilter="), _SECCOMP),
     _row(
         "pod.securityContext.seccompProfile.localhostProfile",
         refused("systemd cannot read seccomp profiles in JSON; use RuntimeDefault"),
-        honoured("security_opt: seccomp"),
+        _LOCAL_SECCOMP,
     ),
-    _row("pod.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row("pod.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("--security-opt apparmor")),
     _row(
         "pod.securityContext.appArmorProfile.type",
         refused("there is no default profile for host processes; use Localhost or Unconfined"),
-        honoured("security_opt: apparmor"),
+        honoured("--security-opt apparmor"),
         when=_is("RuntimeDefault"),
     ),
-    _row("pod.securityContext.appArmorProfile.type", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row("pod.securityContext.appArmorProfile.type", honoured("AppArmorProfile="), honoured("--security-opt apparmor")),
+    _row(
+        "pod.securityContext.appArmorProfile.localhostProfile",
+        honoured("AppArmorProfile="),
+        honoured("--security-opt apparmor"),
+        podman=_NO_PROFILE,
+    ),
     _row(
         "pod.securityContext.sysctls",
         refused("a host process has no kernel settings of its own; set them on the node"),
-        honoured("sysctls"),
+        honoured("--sysctl; those of the whole node are refused"),
     ),
     _row("pod.securityContext.windowsOptions", _NO_WINDOWS),
     # --- volumes ---
@@ -379,19 +436,27 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     _row("container.name", honoured("the name of its unit"), honoured("the name of its container")),
     _row("container.image", honoured("the program"), honoured("image")),
-    _row("container.imagePullPolicy", no_effect("a host process is not pulled from a registry"), honoured("pull")),
-    _row("container.command", honoured("ExecStart="), honoured("entrypoint")),
-    _row("container.args", honoured("ExecStart="), honoured("cmd")),
-    _row("container.workingDir", honoured("WorkingDirectory="), honoured("working_dir")),
+    _row(
+        "container.imagePullPolicy",
+        no_effect("a host process is not pulled from a registry"),
+        honoured("when to pull, before anything is stopped"),
+    ),
+    _row("container.command", honoured("ExecStart="), honoured("in place of the image's ENTRYPOINT and CMD")),
+    _row("container.args", honoured("ExecStart="), honoured("in place of the image's CMD")),
+    _row("container.workingDir", honoured("WorkingDirectory="), honoured("--workdir")),
     _row("container.env", honoured("environment file"), honoured("environment")),
     _row("container.env[].valueFrom.fileKeyRef", _TOO_NEW),
     _row("container.envFrom", honoured("environment file"), honoured("environment")),
     _row("container.stdin", no_effect("it is the default"), when=_is(False)),
-    _row("container.stdin", refused("nobody types into a daemon; remove it"), honoured("stdin_open")),
-    _row("container.stdinOnce", no_effect("it is the default"), when=_is(False)),
-    _row("container.stdinOnce", refused("nobody types into a daemon; remove it"), honoured("stdin_open")),
+    _row(
+        "container.stdin",
+        refused("nobody types into a daemon; remove it"),
+        honoured("--interactive"),
+        podman=refused("its kube play leaves the standard input closed; remove it, or run the daemon under Docker"),
+    ),
+    _row("container.stdinOnce", no_effect("it only counts once somebody attaches, which nothing here does")),
     _row("container.tty", no_effect("it is the default"), when=_is(False)),
-    _row("container.tty", refused("a host process has no terminal; remove it"), honoured("tty")),
+    _row("container.tty", refused("a host process has no terminal; remove it"), honoured("--tty")),
     _row("container.restartPolicy", honoured("a unit of its own, started before the others"), honoured("a sidecar")),
     _row("container.restartPolicyRules", _TOO_NEW),
     _row("container.terminationMessagePath", no_effect("there is no pod status to copy the message to")),
@@ -399,7 +464,9 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("container.resizePolicy", no_effect("a change of resources is a new revision")),
     # --- containers: ports ---
     _row("container.ports[].name", honoured("what probes refer to")),
-    _row("container.ports[].containerPort", honoured("what probes refer to"), honoured("exposed port")),
+    _row(
+        "container.ports[].containerPort", honoured("what probes refer to"), honoured("what is published as hostPort")
+    ),
     _row("container.ports[].protocol", no_effect("a host process listens as it likes"), honoured("published port")),
     _row(
         "container.ports[].hostPort",
@@ -424,10 +491,10 @@ ROWS: Final[tuple[Row, ...]] = (
         honoured("published port"),
     ),
     # --- containers: resources ---
-    _row("container.resources.limits.cpu", honoured("CPUQuota="), honoured("cpus")),
-    _row("container.resources.limits.memory", honoured("MemoryMax="), honoured("memory")),
-    _row("container.resources.requests.cpu", honoured("CPUWeight="), honoured("cpu_shares")),
-    _row("container.resources.requests.memory", honoured("MemoryLow="), honoured("mem_reservation")),
+    _row("container.resources.limits.cpu", honoured("CPUQuota="), honoured("--cpus")),
+    _row("container.resources.limits.memory", honoured("MemoryMax="), honoured("--memory")),
+    _row("container.resources.requests.cpu", honoured("CPUWeight="), honoured("--cpu-shares")),
+    _row("container.resources.requests.memory", honoured("MemoryLow="), honoured("--memory-reservation")),
     _row(
         "container.resources.limits.ephemeral-storage",
         no_effect("Kubernetes evicts a pod that fills its disk; nothing is evicted on a plain host"),
@@ -456,7 +523,7 @@ ROWS: Final[tuple[Row, ...]] = (
             _row(
                 f"container.{probe}.terminationGracePeriodSeconds",
                 refused("a unit has one stop timeout; set terminationGracePeriodSeconds of the pod"),
-                honoured("stop_timeout"),
+                honoured("the time to stop before the restart"),
             ),
         )
     ),
@@ -464,7 +531,7 @@ ROWS: Final[tuple[Row, ...]] = (
         row
         for hook, directive in (("postStart", "ExecStartPost="), ("preStop", "ExecStop="))
         for row in (
-            _row(f"container.lifecycle.{hook}", honoured(directive), honoured("run in the container")),
+            _row(f"container.lifecycle.{hook}", honoured(directive), honoured("run in the container, or sent to it")),
             _row(f"container.lifecycle.{hook}.httpGet.protocol", _TOO_NEW),
             _row(
                 f"container.lifecycle.{hook}.tcpSocket",
@@ -476,51 +543,79 @@ ROWS: Final[tuple[Row, ...]] = (
         "container.lifecycle.stopSignal",
         refused("host processes are stopped with SIGTERM; remove it, or send another signal in preStop"),
         honoured("--stop-signal"),
-        podman=refused("it always sends SIGTERM; remove it, or send another signal in preStop"),
+        podman=refused("it takes the signal of the image; remove it, or send another signal in preStop"),
     ),
     # --- containers: mounts ---
     _row("container.volumeMounts", honoured("BindPaths=, BindReadOnlyPaths="), honoured("bind mount")),
     _row("container.volumeMounts[].bindMountOptions", _TOO_NEW),
+    _row(
+        "container.volumeMounts[].mountPath",
+        honoured("BindPaths=, BindReadOnlyPaths="),
+        honoured("bind mount"),
+        when=_has_colon,
+        podman=refused("it takes what follows a colon as options; choose a path without one"),
+    ),
+    _row("container.volumeMounts[].mountPath", honoured("BindPaths=, BindReadOnlyPaths="), honoured("bind mount")),
+    _row(
+        "container.volumeMounts[].recursiveReadOnly",
+        honoured("BindReadOnlyPaths= holds for all mounts below"),
+        honoured("mounts below are read-only too"),
+        when=_is("Enabled"),
+        podman=refused("its kube play cannot promise this of mounts below; use IfPossible, or run it under Docker"),
+    ),
+    _row(
+        "container.volumeMounts[].recursiveReadOnly",
+        honoured("BindReadOnlyPaths= holds for all mounts below"),
+        honoured("mounts below are read-only too, where the engine can do it"),
+    ),
     _row("container.volumeDevices", refused("only a cluster can attach block volumes; mount the device with hostPath")),
     # --- containers: security context ---
     _row(
         "container.securityContext.allowPrivilegeEscalation",
         honoured("NoNewPrivileges="),
-        honoured("no-new-privileges"),
+        honoured("--security-opt no-new-privileges"),
     ),
     _row(
         "container.securityContext.capabilities",
         honoured("CapabilityBoundingSet=, AmbientCapabilities="),
-        honoured("cap_add, cap_drop"),
+        honoured("--cap-add, --cap-drop"),
     ),
-    _row("container.securityContext.privileged", honoured("no restrictions"), honoured("privileged")),
+    _row("container.securityContext.privileged", honoured("no restrictions"), honoured("--privileged")),
     _row(
         "container.securityContext.procMount",
         no_effect("a host process sees the host's /proc"),
-        honoured("security_opt"),
+        honoured("the engine's own masks; Unmasked takes user namespaces, in Kubernetes too"),
     ),
-    _row("container.securityContext.readOnlyRootFilesystem", honoured("ProtectSystem=strict"), honoured("read_only")),
-    _row("container.securityContext.runAsUser", honoured("User="), honoured("user")),
-    _row("container.securityContext.runAsGroup", honoured("Group="), honoured("user")),
-    _row("container.securityContext.runAsNonRoot", honoured("checked before the start")),
-    _row("container.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("security_opt: label")),
-    _row("container.securityContext.seccompProfile", honoured("SystemCallFilter="), honoured("security_opt: seccomp")),
+    _row("container.securityContext.readOnlyRootFilesystem", honoured("ProtectSystem=strict"), honoured("--read-only")),
+    _row("container.securityContext.runAsUser", honoured("User="), honoured("--user")),
+    _row("container.securityContext.runAsGroup", honoured("Group="), honoured("--user")),
+    _row("container.securityContext.runAsNonRoot", honoured("checked before the start"), _NON_ROOT),
+    _row("container.securityContext.seLinuxOptions", honoured("SELinuxContext="), honoured("--security-opt label")),
+    _row("container.securityContext.seccompProfile", honoured("SystemCallFilter="), _SECCOMP),
     _row(
         "container.securityContext.seccompProfile.localhostProfile",
         refused("systemd cannot read seccomp profiles in JSON; use RuntimeDefault"),
-        honoured("security_opt: seccomp"),
+        _LOCAL_SECCOMP,
     ),
-    _row("container.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("security_opt: apparmor")),
+    _row(
+        "container.securityContext.appArmorProfile", honoured("AppArmorProfile="), honoured("--security-opt apparmor")
+    ),
     _row(
         "container.securityContext.appArmorProfile.type",
         refused("there is no default profile for host processes; use Localhost or Unconfined"),
-        honoured("security_opt: apparmor"),
+        honoured("--security-opt apparmor"),
         when=_is("RuntimeDefault"),
     ),
     _row(
         "container.securityContext.appArmorProfile.type",
         honoured("AppArmorProfile="),
-        honoured("security_opt: apparmor"),
+        honoured("--security-opt apparmor"),
+    ),
+    _row(
+        "container.securityContext.appArmorProfile.localhostProfile",
+        honoured("AppArmorProfile="),
+        honoured("--security-opt apparmor"),
+        podman=_NO_PROFILE,
     ),
     _row("container.securityContext.windowsOptions", _NO_WINDOWS),
 )
@@ -555,21 +650,21 @@ _BEGINNINGS: Final = _beginnings()
 """Paths that have rows below them."""
 
 
-def classify(path: str, runtime: AnyRuntime, value: Any = None, holder: Mapping[str, Any] | None = None) -> Use | None:
+def classify(path: str, runtime: AnyRuntime) -> Use | None:
     """What a runtime makes of a path (with indices or ``[]``); None if the path is in no row.
 
-    Without the value and the object that holds it, rows for some values only do not count.
+    Rows for some values only do not count.
     """
     generic = re.sub(r"\[[0-9]+\]", "[]", path)
     while True:
         rows = _rows_at(generic)
         for row in rows:
-            if row.when is None or (holder is not None and row.when(value, holder)):
+            if row.when is None:
                 return row.use(runtime)
         shorter = re.sub(r"(\.[^.\[\]]*|\[\])$", "", generic)
         if shorter == generic:
             return None
-        generic, holder = shorter, None
+        generic = shorter
 
 
 def _rows_at(generic: str) -> list[Row]:
@@ -586,24 +681,22 @@ def judge(daemonset: Mapping[str, Any], runtime: AnyRuntime) -> Iterator[tuple[s
 
     Each with the shortest path that says it: ``volumes[0].nfs``, not each field of it. Empty values are absent ones.
     """
-    yield from _judge(daemonset, {}, "", "", runtime)
 
+    def judged(value: Any, holder: Mapping[str, Any], path: str, generic: str) -> Iterator[tuple[str, Use]]:
+        rows = (row for row in _rows_at(generic) if row.when is None or row.when(value, holder, daemonset))
+        use = next((row.use(runtime) for row in rows), None)
+        if use is not None and use.kind != "honoured":
+            if value not in (None, "", [], {}):
+                yield path, use
+            return
+        if generic and generic not in _BEGINNINGS:
+            return
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                child = f"{path}.{key}" if path else key
+                yield from judged(item, value, child, f"{generic}.{key}" if generic else key)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from judged(item, {}, f"{path}[{index}]", f"{generic}[]")
 
-def _judge(
-    value: Any, holder: Mapping[str, Any], path: str, generic: str, runtime: AnyRuntime
-) -> Iterator[tuple[str, Use]]:
-    rows = _rows_at(generic)
-    use = next((row.use(runtime) for row in rows if row.when is None or row.when(value, holder)), None)
-    if use is not None and use.kind != "honoured":
-        if value not in (None, "", [], {}):
-            yield path, use
-        return
-    if generic and generic not in _BEGINNINGS:
-        return
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            child = f"{path}.{key}" if path else key
-            yield from _judge(item, value, child, f"{generic}.{key}" if generic else key, runtime)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _judge(item, {}, f"{path}[{index}]", f"{generic}[]", runtime)
+    yield from judged(daemonset, {}, "", "")

@@ -351,6 +351,23 @@ def test_logins_of_all_pull_secrets() -> None:
     assert auth("me:one") not in json.dumps(definition)
 
 
+@pytest.mark.parametrize(
+    ("entry", "registries"),
+    [
+        ("*.com", ["example.com"]),
+        ("https://exam*.com/v1/", ["example.com"]),
+        ("*", []),
+        ("*.example.com", []),
+        ("other.example.com", ["other.example.com"]),
+    ],
+)
+def test_patterns_of_registries_that_only_kubernetes_knows(entry: str, registries: list[str]) -> None:
+    content = {"auths": {entry: {"auth": auth("me:x")}}}
+    pod = pod_of({}, imagePullSecrets=[{"name": "s"}])
+    _definition, secrets = defined(pod, pull_secret("s", ".dockerconfigjson", content))
+    assert list(secrets["registries"]) == registries
+
+
 def test_the_revision_does_not_depend_on_a_login() -> None:
     def revision(login: str) -> Any:
         content = {"auths": {"example.com": {"auth": auth(login)}}}

@@ -90,6 +90,7 @@ def test_what_changes_the_instance_changes_it(path: str, value: Any, which: int)
     [
         ("metadata.labels", {"team": "ops"}, 0),
         ("metadata.annotations.note", "x", 0),
+        ("metadata.annotations.everynode/validate", "/usr/bin/agent --check", 0),  # what runs stays as it is
         ("metadata.annotations", {"everynode/replaces": " old.service ,"}, 0),
         ("spec.updateStrategy", {"type": "OnDelete"}, 0),
         ("spec.minReadySeconds", 7, 0),

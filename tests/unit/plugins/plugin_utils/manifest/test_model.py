@@ -339,3 +339,87 @@ def test_binary_data_and_data_exclude_each_other() -> None:
         "binaryData": {"a": value},
     }
     assert "duplicate of key" in errors_of(daemonset(), store)["data[a]"]
+
+
+# ------------------------------------------------------------------------------------------------- our own annotations
+
+
+def validated_by(command: str) -> dict[str, str]:
+    item = daemonset()
+    item["metadata"]["annotations"] = {"everynode/validate": command}
+    return errors_of(item)
+
+
+@pytest.mark.parametrize("command", ["", " ", "/usr/bin/x --check", "x 'a b' \"c\" d\\ e", "x ''"])
+def test_commands_that_validate(command: str) -> None:
+    assert validated_by(command) == {}
+
+
+@pytest.mark.parametrize("command", ["x 'a", 'x "', "x \\", "''", "'' x"])
+def test_commands_that_cannot_be_split_or_started(command: str) -> None:
+    (message,) = [validated_by(command)["metadata.annotations[everynode/validate]"]]
+    assert "expected" in message
+
+
+# -------------------------------------------------------------------------------------------------------- pull secrets
+
+PULL_SECRETS = f"{POD}.imagePullSecrets"
+
+
+def pulled_with(*names: str, image: str = "example.com/x:1") -> dict[str, Any]:
+    item = daemonset(image=image)
+    item["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": name} for name in names]
+    return item
+
+
+def pull_secret(key: str, content: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {key: content}}
+
+
+def test_a_pull_secret_that_is_not_there_is_told_and_no_error() -> None:
+    manifests = load_objects([("x", pulled_with("", "elsewhere"))])
+    (note,) = manifests.without_effect
+    assert (note.path, note.reason) == (f"{PULL_SECRETS}[1].name", "NoEffect")
+    assert "elsewhere" in note.message
+
+
+def test_a_host_process_needs_none() -> None:
+    manifests = load_objects([("x", pulled_with("s", image="host:///usr/bin/x")), ("y", pull_secret("k", "v"))])
+    assert [note.path for note in manifests.without_effect] == [PULL_SECRETS]
+
+
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [
+        (".dockerconfigjson", '{"auths": {"example.com": {"auth": "bWU6aHVzaA=="}}}'),
+        (".dockerconfigjson", '{"auths": {"example.com": {"username": "me", "password": "hush"}}}'),
+        (".dockerconfigjson", '{"auths": {"example.com": {"identitytoken": "hush"}}}'),
+        (".dockercfg", '{"example.com": {"auth": "bWU6aHVzaA", "email": ""}}'),
+    ],
+)
+def test_pull_secrets(key: str, content: str) -> None:
+    assert errors_of(pulled_with("s"), pull_secret(key, content)) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "words"),
+    [
+        ("password", "hush", "has no key .dockerconfigjson"),
+        (".dockerconfigjson", "hush", "is not JSON"),
+        (".dockerconfigjson", "[" * 100_000, "is not JSON"),
+        (".dockerconfigjson", '"hush"', "holds no auths"),
+        (".dockerconfigjson", '{"example.com": {"auth": "bWU6aHVzaA=="}}', "holds no auths"),
+        (".dockerconfigjson", '{"auths": {}}', "holds no auths"),
+        (".dockerconfigjson", '{"auths": {"example.com": "hush"}}', "is not an object of strings"),
+        (".dockerconfigjson", '{"auths": {"example.com": {"auth": 7}}}', "is not an object of strings"),
+        (".dockerconfigjson", '{"auths": {"example.com": {"password": "hush"}}}', "neither auth nor username"),
+        (".dockerconfigjson", '{"auths": {"example.com": {"auth": "hush!"}}}', "not the base64"),
+        (".dockerconfigjson", '{"auths": {"example.com": {"auth": "aHVzaA=="}}}', "not the base64 of USER:PASSWORD"),
+        (".dockercfg", "[]", "holds no auths"),
+    ],
+)
+def test_pull_secrets_that_hold_no_login(key: str, content: str, words: str) -> None:
+    errors = errors_of(pulled_with("s"), pull_secret(key, content))
+    assert list(errors) == [f"{PULL_SECRETS}[0].name"]
+    assert words in errors[f"{PULL_SECRETS}[0].name"]
+    assert "hush" not in errors[f"{PULL_SECRETS}[0].name"]

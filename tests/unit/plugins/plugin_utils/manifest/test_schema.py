@@ -87,6 +87,28 @@ def pod(**fields: Any) -> dict[str, Any]:
         ({"hostNetwork": False}, "container", {}),
         ({"serviceAccountName": "x"}, "container", {f"{POD}.serviceAccountName": "no effect"}),
         ({"serviceAccountName": ""}, "container", {}),
+        ({"hostname": "a"}, "container", {}),
+        ({"hostname": "a", "hostNetwork": True}, "container", {f"{POD}.hostname": "no effect"}),
+        ({"dnsPolicy": "Default"}, "systemd", {}),
+        ({"dnsPolicy": "ClusterFirst"}, "container", {f"{POD}.dnsPolicy": "no effect"}),
+        ({"containers": [{"stdin": True}]}, "container", {}),
+        ({"containers": [{"stdin": True}]}, "docker", {}),
+        ({"containers": [{"stdin": True}]}, "podman", {f"{POD}.containers[0].stdin": "refused"}),
+        ({"containers": [{"volumeMounts": [{"mountPath": "/a"}]}]}, "podman", {}),
+        (
+            {"containers": [{"volumeMounts": [{"mountPath": "/a:b", "recursiveReadOnly": "Enabled"}]}]},
+            "podman",
+            {
+                f"{POD}.containers[0].volumeMounts[0].mountPath": "refused",
+                f"{POD}.containers[0].volumeMounts[0].recursiveReadOnly": "refused",
+            },
+        ),
+        (
+            {"securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a"}}},
+            "podman",
+            {f"{POD}.securityContext.appArmorProfile.localhostProfile": "refused"},
+        ),
+        ({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, "podman", {}),
         ({"affinity": {}}, "systemd", {}),
         (
             {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "nfs": {"server": "s", "path": "/"}}]},
@@ -124,9 +146,37 @@ def test_judge(fields: dict[str, Any], runtime: AnyRuntime, expected: dict[str, 
     assert {path: use.kind for path, use in judge(pod(**fields), runtime)} == expected
 
 
+@pytest.mark.parametrize(
+    ("term", "kind"),
+    [
+        ({}, "no effect"),
+        ({"topologyKey": "zone"}, "refused"),
+        ({"labelSelector": {"matchLabels": {"app": "other"}}}, "refused"),
+        ({"labelSelector": {"matchLabels": {}}}, "refused"),  # everything that runs on the node
+        ({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}, "refused"),
+        ({"namespaces": ["other"]}, "refused"),
+    ],
+)
+def test_a_daemon_that_is_kept_apart_from_itself_alone(term: dict[str, Any], kind: str) -> None:
+    itself = {"labelSelector": {"matchLabels": {"app": "agent"}}, "topologyKey": "kubernetes.io/hostname"}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [itself, {**itself, **term}]}}
+    daemonset = pod(affinity=affinity)
+    daemonset["spec"]["template"]["metadata"] = {"labels": {"app": "agent", "tier": "node"}}
+    assert [use.kind for _path, use in judge(daemonset, "container")] == [kind]
+
+
+def test_surge_is_for_later() -> None:
+    for surge, kinds in ((0, []), ("0%", []), (1, ["refused"]), ("10%", ["refused"])):
+        daemonset = {"spec": {"updateStrategy": {"rollingUpdate": {"maxSurge": surge}}}}
+        assert [use.kind for _path, use in judge(daemonset, "container")] == kinds
+
+
 def test_judge_looks_at_keys_of_annotations() -> None:
     annotations = {"container.apparmor.security.beta.kubernetes.io/a": "unconfined", "checksum/config": "1"}
     template = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
     path = "spec.template.metadata.annotations.container.apparmor.security.beta.kubernetes.io/a"
     assert [(found, use.kind) for found, use in judge(template, "systemd")] == [(path, "refused")]
     assert list(judge(template, "container")) == []
+    old = {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}
+    template = {"spec": {"template": {"metadata": {"annotations": old}}}}
+    assert [use.kind for _path, use in judge(template, "podman")] == ["no effect"]
