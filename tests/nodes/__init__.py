@@ -7,5 +7,6 @@
 from .cluster import Cluster
 from .errors import NodesError
 from .node import Node, NodeSpec
+from .registry import Registry
 
-__all__ = ["Cluster", "Node", "NodeSpec", "NodesError"]
+__all__ = ["Cluster", "Node", "NodeSpec", "NodesError", "Registry"]

@@ -20,11 +20,13 @@ from typing import Any
 
 import docker
 import yaml
+from docker.models.containers import Container
 
 from .errors import NodesError
 from .host import connect, make_room_for_nodes, need_program
-from .image import ensure_image
-from .node import CLUSTER_LABEL, Node, NodeSpec, create
+from .image import ensure_container_images, ensure_image
+from .node import CLUSTER_LABEL, NODE_LABEL, Node, NodeSpec, create
+from .registry import REGISTRY_LABEL, Registry, create_registry
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "nodes"
 # The engine and two cores are kept busy by this many starts at a time; more only queue.
@@ -58,8 +60,10 @@ class Cluster:
 
     def nodes(self) -> list[Node]:
         """The nodes that are there, running or not, by name."""
-        found = self.client.containers.list(all=True, filters={"label": f"{CLUSTER_LABEL}={self._label}"})
-        return sorted((Node(container) for container in found), key=lambda node: node.name)
+        return sorted((Node(container) for container in self._containers(NODE_LABEL)), key=lambda node: node.name)
+
+    def _containers(self, label: str) -> list[Container]:
+        return self.client.containers.list(all=True, filters={"label": [f"{CLUSTER_LABEL}={self._label}", label]})
 
     def up(self, specs: Iterable[NodeSpec]) -> list[Node]:
         """The nodes asked for, booted, in the order asked for.
@@ -89,12 +93,27 @@ class Cluster:
         with ThreadPoolExecutor(PARALLEL) as pool:
             return list(pool.map(ensure, wanted))
 
+    def registry(self, name: str = "registry", *, login: tuple[str, str] | None = None) -> Registry:
+        """The cluster's registry of this name, started and empty if it is not there yet.
+
+        With a login, user and password, it serves nobody without.
+        """
+        for container in self._containers(f"{REGISTRY_LABEL}={name}"):
+            return Registry(self.client, container)
+        return create_registry(self.client, self._label, name, ensure_container_images(self.client)["registry"], login)
+
+    def container_image(self, name: str) -> str:
+        """The name by which this machine's engine knows an image to serve: toolbox, node-exporter or log-collector."""
+        return ensure_container_images(self.client)[name]
+
     def down(self, names: Sequence[str] | None = None) -> list[str]:
-        """Removes the named nodes, or without names all of them together with the cluster's key and inventory."""
+        """Removes the named nodes, or without names all of them together with all else that is the cluster's."""
         going = [node for node in self.nodes() if names is None or node.name in names]
         with ThreadPoolExecutor(PARALLEL) as pool:
             list(pool.map(Node.remove, going))
         if names is None:
+            for container in self._containers(REGISTRY_LABEL):
+                Registry(self.client, container).remove()
             shutil.rmtree(self.folder, ignore_errors=True)
         return [node.name for node in going]
 

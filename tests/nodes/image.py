@@ -5,7 +5,7 @@
 """Node images, bootstrapped from the distribution's packages and kept by the hash of their recipe.
 
 A node gets its packages as this machine does: the recipe takes over where the machine's apt looks, and how.
-An image with engines is a layer on the plain one of its suite.
+An image with engines is a layer on the plain one of its suite; what runs in containers is made in it (see Dockerfile).
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ ENGINE_PACKAGES = {
     ("podman", "bookworm"): ("podman", "catatonit", "crun", "netavark", "aardvark-dns", "iptables"),
 }
 ENGINES = ("docker", "podman")
+DOCKERFILE = Path(__file__).with_name("Dockerfile")
+CONTAINER_IMAGES = ("toolbox", "node-exporter", "log-collector", "registry")
 APT_INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install"
 # On cgroup v1 Podman's own default, systemd, cannot play a pod.
 PODMAN_ON_CGROUP_V1 = r"""
@@ -125,26 +127,43 @@ def ensure_image(client: docker.DockerClient, suite: str, engines: Sequence[str]
             raise NodesError(f"no such engine: {engine} (there are {', '.join(ENGINES)})")
     chosen = sorted(engines)
     packages = [package for engine in chosen for package in ENGINE_PACKAGES[engine, suite]]
-    dockerfile = f"RUN {APT_INSTALL} {' '.join(packages)} && apt-get clean\n"
+    name = ".".join((suite, *chosen))
+    dockerfile = f"ARG BASE\nFROM $BASE AS {name}\nRUN {APT_INSTALL} {' '.join(packages)} && apt-get clean\n"
     if "podman" in chosen and client.info().get("CgroupVersion") != "2":
         dockerfile += PODMAN_ON_CGROUP_V1
-    return ensure_layers(client, plain, ".".join((suite, *chosen)), dockerfile)
+    return _ensure_stages(client, plain, dockerfile, [name])[name]
 
 
-def ensure_layers(client: docker.DockerClient, base: str, name: str, dockerfile: str) -> str:
-    """The name of the image that this Dockerfile makes of another image; built if there is none of just that."""
-    # The identity and not the name, so that layers are as fresh as what is below them.
-    dockerfile = f"FROM {client.images.get(base).id}\n{dockerfile}"
-    tag = f"{REPOSITORY}:{name}-{hashlib.sha256(dockerfile.encode()).hexdigest()[:12]}"
-    if not client.images.list(tag):
-        say(f"Building the image {name} from the distribution's packages (once a week, about 20 seconds)")
+def ensure_container_images(client: docker.DockerClient) -> dict[str, str]:
+    """The images for containers, by the names of their stages in the Dockerfile."""
+    base = _ensure_plain_image(client, SUITES[0])
+    return _ensure_stages(client, base, DOCKERFILE.read_text(encoding="utf-8"), CONTAINER_IMAGES)
+
+
+def _ensure_stages(client: docker.DockerClient, base: str, dockerfile: str, names: Sequence[str]) -> dict[str, str]:
+    """The images that stages of a Dockerfile make of another image; built if there are none of just these."""
+    # The identity and not the name of the base, so that what is built on it is as fresh.
+    build_arguments = {"BASE": str(client.images.get(base).id)}
+    recipe = hashlib.sha256(f"{build_arguments}{dockerfile}".encode()).hexdigest()[:12]
+    tags = {name: f"{REPOSITORY}:{name}-{recipe}" for name in names}
+    missing = [name for name in names if not client.images.list(tags[name])]
+    if missing:
+        say(f"Building {', '.join(missing)} from the distribution's packages (once a week, about 20 seconds)")
+    for name in missing:
         try:
-            client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=tag, forcerm=True)
+            client.images.build(
+                fileobj=io.BytesIO(dockerfile.encode()),
+                buildargs=build_arguments,
+                target=name,
+                tag=tags[name],
+                forcerm=True,
+            )
         except BuildError as error:
             output = "".join(line.get("stream", "") for line in error.build_log).strip()
             raise NodesError(f"the image {name} could not be built: {error}\n{output}") from error
-        _forget_older(client, name, tag)
-    return tag
+    for name in missing:
+        _forget_older(client, name, tags[name])
+    return tags
 
 
 def _ensure_plain_image(client: docker.DockerClient, suite: str) -> str:

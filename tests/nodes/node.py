@@ -6,22 +6,20 @@
 
 from __future__ import annotations
 
-import io
 import random
 import socket
-import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import docker
 from docker.models.containers import Container
 
 from .errors import NodesError
+from .machine import Machine, archive_of
 
 BOOT_SECONDS = 90
 
@@ -58,11 +56,11 @@ class NodeSpec:
     engines: tuple[str, ...] = ()
 
 
-class Node:
+class Node(Machine):
     """A started node. `port` is its SSH port on 127.0.0.1, `address` its own address on the containers' network."""
 
     def __init__(self, container: Container) -> None:
-        self._container = container
+        super().__init__(container)
         self.name: str = container.labels[NODE_LABEL]
         self.suite: str = container.labels[SUITE_LABEL]
         self.engines = tuple(container.labels.get(ENGINES_LABEL, "").split())
@@ -70,42 +68,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"Node({self.name}, {self.suite}, 127.0.0.1:{self.port})"
-
-    @property
-    def container(self) -> str:
-        """The name of the container, for `docker exec` and the like by hand."""
-        return str(self._container.name)
-
-    @property
-    def state(self) -> str:
-        """What the engine calls it: running, exited, paused, ..."""
-        self._container.reload()
-        return str(self._container.status)
-
-    @property
-    def address(self) -> str:
-        """Its address on the containers' network, reachable from this machine; another one after a restart, maybe."""
-        self._container.reload()
-        return str(self._container.attrs["NetworkSettings"]["IPAddress"])
-
-    def run(self, command: str, *, check: bool = True, user: str = "root") -> subprocess.CompletedProcess[str]:
-        """Runs a shell command in the node through the engine, so that it also works when the node's sshd does not."""
-        done = self._container.exec_run(["sh", "-c", command], demux=True, user=user)
-        streams: tuple[bytes | None, bytes | None] = cast(Any, done.output)
-        out, err = ((stream or b"").decode(errors="replace") for stream in streams)
-        code = -1 if done.exit_code is None else done.exit_code
-        if check and code != 0:
-            raise NodesError(f"{self.name}: `{command}` ended with {code}:\n{out}{err}")
-        return subprocess.CompletedProcess(command, code, out, err)
-
-    def read(self, path: str) -> str:
-        """A file of the node."""
-        return self.run(f"cat '{path}'").stdout
-
-    def write(self, path: str, content: str, *, mode: int = 0o644) -> None:
-        """Puts a file of root's into an existing folder of the node."""
-        folder, name = path.rsplit("/", 1)
-        self._container.put_archive(folder or "/", _archive(name, content.encode(), mode))
 
     def start(self) -> None:
         self._container.start()
@@ -132,16 +94,6 @@ class Node:
     def stop(self) -> None:
         """Turns the node off: nothing answers on its port any more."""
         self._container.stop(timeout=20)
-
-    def pause(self) -> None:
-        """Freezes the node: connections hang instead of being refused."""
-        self._container.pause()
-
-    def unpause(self) -> None:
-        self._container.unpause()
-
-    def remove(self) -> None:
-        self._container.remove(force=True, v=True)
 
 
 def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str, public_key: str) -> Node:
@@ -176,7 +128,7 @@ def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str
         host_config=host_config,
     )
     container = client.containers.get(created["Id"])
-    container.put_archive("/etc/ssh", _archive("authorized_keys", public_key.encode(), 0o644))
+    container.put_archive("/etc/ssh", archive_of("authorized_keys", public_key.encode(), 0o644))
     return Node(container)
 
 
@@ -185,15 +137,6 @@ def _cgroup_options(client: docker.DockerClient) -> dict[str, Any]:
     if client.info().get("CgroupVersion") == "2":
         return {}
     return {"cgroupns": "host", "binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
-
-
-def _archive(name: str, content: bytes, mode: int) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        member = tarfile.TarInfo(name)
-        member.size, member.mode, member.mtime = len(content), mode, int(time.time())
-        archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def _free_port() -> int:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.nodes import Cluster, Node, NodeSpec
+from tests.nodes import Cluster, Node, NodeSpec, Registry
 
 NODES = (
     NodeSpec("node1", "trixie"),
@@ -24,6 +25,13 @@ NODES = (
     NodeSpec("node3", "trixie"),
     NodeSpec("node4", "bookworm"),
 )
+ENGINE_NODES = (
+    NodeSpec("docker1", "trixie", ("docker",)),
+    NodeSpec("docker2", "bookworm", ("docker",)),
+    NodeSpec("podman1", "trixie", ("podman",)),
+    NodeSpec("podman2", "bookworm", ("podman",)),
+)
+MANIFESTS = Path(__file__).resolve().parents[1] / "data" / "manifests"
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +46,40 @@ def cluster() -> Iterator[Cluster]:
 def nodes(cluster: Cluster) -> list[Node]:
     """Three nodes of trixie and one of bookworm. A test leaves them running and without instances of its own."""
     return cluster.up(NODES)
+
+
+@pytest.fixture(scope="session")
+def engine_nodes(cluster: Cluster, registry: Registry, private_registry: Registry) -> list[Node]:
+    """Docker and Podman on trixie and on bookworm; what they pull comes from `registry`, whatever the name says."""
+    nodes = cluster.up(ENGINE_NODES)
+    for node in nodes:
+        registry.stand_in(node, manifest_images(), beside=[private_registry])
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def registry(cluster: Cluster) -> Registry:
+    """Serves log-collector under the names of the manifests, and toolbox:1 and node-exporter:1 under their own."""
+    registry = cluster.registry()
+    for name in manifest_images():
+        registry.push(cluster.container_image("log-collector"), name)
+    for name in ("toolbox", "node-exporter"):
+        registry.push(cluster.container_image(name), f"{name}:1")
+    return registry
+
+
+@pytest.fixture(scope="session")
+def private_registry(cluster: Cluster) -> Registry:
+    """Serves toolbox:1 to those who log in."""
+    registry = cluster.registry("private", login=("robot", "open-sesame"))
+    registry.push(cluster.container_image("toolbox"), "toolbox:1")
+    return registry
+
+
+def manifest_images() -> list[str]:
+    """The images that the manifests of tests/data name."""
+    daemonsets = [yaml.safe_load(path.read_text()) for path in sorted(MANIFESTS.glob("*.yaml"))]
+    return [each["image"] for daemonset in daemonsets for each in daemonset["spec"]["template"]["spec"]["containers"]]
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node and a registry have in common: a container to run commands and to write files in, and to freeze."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import time
+from typing import Any, cast
+
+from docker.models.containers import Container
+
+from .errors import NodesError
+
+
+class Machine:
+    name: str
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    @property
+    def container(self) -> str:
+        """The name of the container, for `docker exec` and the like by hand."""
+        return str(self._container.name)
+
+    @property
+    def state(self) -> str:
+        """What the engine calls it: running, exited, paused, ..."""
+        self._container.reload()
+        return str(self._container.status)
+
+    @property
+    def address(self) -> str:
+        """Its address on the containers' network, reachable from this machine; another one after a restart, maybe."""
+        self._container.reload()
+        return str(self._container.attrs["NetworkSettings"]["IPAddress"])
+
+    def run(self, command: str, *, check: bool = True, user: str = "root") -> subprocess.CompletedProcess[str]:
+        """Runs a shell command in the node through the engine, so that it also works when the node's sshd does not."""
+        done = self._container.exec_run(["sh", "-c", command], demux=True, user=user)
+        streams: tuple[bytes | None, bytes | None] = cast(Any, done.output)
+        out, err = ((stream or b"").decode(errors="replace") for stream in streams)
+        code = -1 if done.exit_code is None else done.exit_code
+        if check and code != 0:
+            raise NodesError(f"{self.name}: `{command}` ended with {code}:\n{out}{err}")
+        return subprocess.CompletedProcess(command, code, out, err)
+
+    def read(self, path: str) -> str:
+        """A file of the node."""
+        return self.run(f"cat '{path}'").stdout
+
+    def write(self, path: str, content: str, *, mode: int = 0o644) -> None:
+        """Puts a file of root's into an existing folder of the node."""
+        folder, name = path.rsplit("/", 1)
+        self._container.put_archive(folder or "/", archive_of(name, content.encode(), mode))
+
+    def pause(self) -> None:
+        """Freezes it: connections hang instead of being refused."""
+        self._container.pause()
+
+    def unpause(self) -> None:
+        self._container.unpause()
+
+    def remove(self) -> None:
+        self._container.remove(force=True, v=True)
+
+
+def archive_of(name: str, content: bytes, mode: int) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode, member.mtime = len(content), mode, int(time.time())
+        archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
