@@ -19,7 +19,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
     Outcome,
     StepFailed,
 )
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.sources import (
     SourceError,
     load_for_nodes,
@@ -122,7 +122,7 @@ class _Node:
 
     def __init__(self, action: ActionBase, task_vars: dict[str, Any], options: Mapping[str, Any]) -> None:
         self._name = str(task_vars["inventory_hostname"])
-        self._task_vars = task_vars
+        self._variables = templated(task_vars, action._templar)
         self._options = options
         self._host = Host(action, task_vars, timeout=options["timeout"])
 
@@ -133,7 +133,7 @@ class _Node:
         if seen.observation is None:
             raise StepFailed(seen.reason)
         observation = seen.observation
-        node = node_of(self._name, self._task_vars, observation.facts.arch)
+        node = node_of(self._name, self._variables, observation.facts.arch)
         steps = [self._planned(*wish, node=node, seen=seen, facts=observation.facts) for wish in wishes]
         result: dict[str, Any] = {"changed": False, "actions": [], "daemonsets": []}
         for step in steps:

@@ -10,8 +10,10 @@ module: instance
 short_description: Exactly one instance of a DaemonSet on this host
 version_added: 0.1.0
 description:
-  - Enforces exactly one instance of one DaemonSet on this host, as a systemd service. It creates, updates, repairs and
-    removes it.
+  - Enforces exactly one instance of one DaemonSet on this host, as a systemd service or, if its image is a container
+    image, as containers under the host's Docker or Podman. It creates, updates, repairs and removes it.
+  - A host with both engines keeps an instance where it runs, and starts new ones under Docker, unless its variable
+    C(daemonset_engine) says V(docker) or V(podman).
   - A revision is written beside the old one and synced before anything is stopped; the old instance is stopped before
     the new one is started; the module waits on the host until the new one is ready (by its readiness probe, or else
     running steadily) and fails with the unit's state and its last log lines if it does not become so.
@@ -62,7 +64,7 @@ attributes:
     description: A second run changes nothing and starts nothing.
   platform:
     support: full
-    description: Needs systemd, Python 3.8 or newer, and root.
+    description: Needs systemd, Python 3.8 or newer, root, and for container images Docker or Podman.
     platforms: posix
   action:
     support: full

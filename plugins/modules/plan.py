@@ -15,6 +15,9 @@ description:
   - Compares what the manifests declare with what M(everynode.daemonset.observe) saw, and says in words what follows.
   - The plan is kept for the tasks that follow in this run, M(everynode.daemonset.step) and
     M(everynode.daemonset.report).
+  - A node with one container engine runs container images under that, one with both under the one that runs the
+    instance already, or else under Docker; its inventory variable C(daemonset_engine) decides otherwise. What that
+    engine cannot do is refused here. A node without an engine is left as it is, reported, and in no other node's way.
   - Nothing is changed on any node.
 options:
   observed:

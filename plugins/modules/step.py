@@ -20,8 +20,8 @@ options:
   phase:
     description:
       - V(remove) removes instances that may not stay.
-      - V(stage) installs packages, unpacks archives and writes the new revision beside the old one, with nothing
-        restarted.
+      - V(stage) installs packages, unpacks archives, pulls images, and writes and validates the new revision beside
+        the old one, with nothing restarted.
       - V(create) starts what is missing or broken.
       - V(switch) replaces or repairs what serves.
     type: str
@@ -66,7 +66,7 @@ attributes:
     description: What is as declared by now is left alone.
   platform:
     support: full
-    description: Needs systemd and Python 3.8 or newer on the node.
+    description: Needs systemd and Python 3.8 or newer on the node, and for container images Docker or Podman.
     platforms: posix
 author:
   - everynode contributors (@everynode)

@@ -12,8 +12,8 @@ module: validate
 short_description: Check manifests, node labels and options on the control node
 version_added: 0.1.0
 description:
-  - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels and taints
-    of the inventory, everything at once, with the path of each field. No node is contacted.
+  - Loads manifests as an apply would, for each node, and refuses what is wrong with them or with the labels, taints and
+    container engines of the inventory, everything at once, with the path of each field. No node is contacted.
   - Prints what is skipped, and which fields have no effect on a plain host.
 options:
   names:

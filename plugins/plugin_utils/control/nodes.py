@@ -16,6 +16,8 @@ from ..engine import ENGINES, VARIABLE
 from ..scheduling import InventoryError, Node, node_from_inventory
 from .sources import words_of
 
+_READ = ("node_labels", "node_taints", "node_unschedulable", VARIABLE)
+
 
 def names_matching(pattern: str, groups: Mapping[str, list[str]], loader: Any) -> list[str]:
     """The hosts of a pattern in inventory order. --limit has no say, so that budgets count the whole inventory."""
@@ -57,6 +59,15 @@ class Inventory:
         if errors:
             raise InventoryError(errors)
         return nodes
+
+
+def templated(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """What a task's own variables say of its host: unlike a host's variables they come as they were written."""
+    return {
+        name: templar.template(value) if name.startswith(_READ) else value
+        for name, value in task_vars.items()
+        if name.startswith(_READ) or name == "group_names"
+    }
 
 
 def node_of(name: str, variables: Mapping[str, Any], arch: str | None) -> Node:

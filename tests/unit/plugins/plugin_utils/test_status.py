@@ -37,6 +37,7 @@ def test_every_way_to_be_less_than_right():
     assert counters(
         entry("right", **RIGHT),
         entry("old", **{**RIGHT, "revision": "a"}),
+        entry("under another runtime", **RIGHT, state="outdated"),
         entry("young", **{**RIGHT, "available": False}),
         entry("unready", **{**RIGHT, "ready": False, "available": False}),
         entry("missing"),
@@ -44,11 +45,11 @@ def test_every_way_to_be_less_than_right():
         entry("misscheduled", **RIGHT, should_run=False),
         entry("not eligible", should_run=False),
     ) == {
-        "currentNumberScheduled": 4,
-        "desiredNumberScheduled": 6,
-        "numberAvailable": 2,
+        "currentNumberScheduled": 5,
+        "desiredNumberScheduled": 7,
+        "numberAvailable": 3,
         "numberMisscheduled": 1,
-        "numberReady": 3,
+        "numberReady": 4,
         "numberUnavailable": 4,
         "updatedNumberScheduled": 3,
     }
