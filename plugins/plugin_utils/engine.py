@@ -16,6 +16,7 @@ from .scheduling import Node
 ENGINES: Final[tuple[Engine, ...]] = ("docker", "podman")
 TITLES: Final[Mapping[Engine, str]] = {"docker": "Docker", "podman": "Podman"}
 VARIABLE = "daemonset_engine"
+ROLE = "everynode.daemonset.engine"
 IMAGE = "spec.template.spec.containers[0].image"
 
 
@@ -32,9 +33,9 @@ def engine_of(wish: str, there: Sequence[str], running: str = "") -> Engine:
     found = [engine for engine in ENGINES if engine in there]
     if wish and wish not in found:
         has = f"only {TITLES[found[0]]}" if found else "no container engine"
-        raise NoEngine(f"its {VARIABLE} is {wish}, but it has {has}")
+        raise NoEngine(f"its {VARIABLE} is {wish}, but it has {has}; install that with the role {ROLE}, or change it")
     if not found:
-        raise NoEngine("it has neither Docker nor Podman")
+        raise NoEngine(f"it has neither Docker nor Podman; install one with the role {ROLE}")
     return next((engine for engine in found if engine == (wish or running)), found[0])
 
 
@@ -46,10 +47,7 @@ def runtime_on(daemonset: DaemonSet, node: Node, facts: Facts, running: str = ""
         return engine_of(node.engine, facts.engines, running)
     except NoEngine as error:
         image = _first_container(daemonset)["image"]
-        raise NoEngine(
-            f'"{image}" is a container image, and {node.name} cannot run it: {error}; '
-            "install one with the role everynode.daemonset.engine"
-        ) from None
+        raise NoEngine(f'"{image}" is a container image, and {node.name} cannot run it: {error}') from None
 
 
 def is_host_process(daemonset: DaemonSet) -> bool:

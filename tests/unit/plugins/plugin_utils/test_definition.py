@@ -138,8 +138,9 @@ def test_a_secret_can_be_neither_program_nor_path() -> None:
     assert "hush" not in str(found)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), min_size=8))
-def test_no_secret_is_ever_in_the_definition(value: str) -> None:
+@pytest.mark.parametrize("image", ["host:///usr/bin/agent", "example.com/agent:1"])
+@given(value=st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), min_size=8))
+def test_no_secret_is_ever_in_the_definition(image: str, value: str) -> None:
     """Each use of a Secret that a manifest can make, and no value that happens to be part of the rest."""
     env = [PASSWORD, {"name": "BOTH", "value": "a$(PASSWORD)b"}]
     volumes = [
@@ -150,6 +151,7 @@ def test_no_secret_is_ever_in_the_definition(value: str) -> None:
         },
     ]
     container = {
+        "image": image,
         "env": env,
         "envFrom": [{"secretRef": {"name": "s"}, "prefix": "S_"}],
         "args": ["$(PASSWORD)", "$(BOTH)"],
