@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -21,11 +22,23 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Sequence
 
-from . import files, keeper, observation
+from . import engine, files, keeper, observation, pods, units
 from . import record as records
-from .observation import LISTING, MARK, ROOT, RUN, UNIT_DIRECTORY, Instance
-from .runtimes import systemd
-from .runtimes.systemd import Rendered, Systemd, Variables, remove_units, show, systemctl
+from .commands import run_command
+from .engine import Container, Engine, EngineError
+from .observation import LISTING, MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, Instance
+from .runtimes.containers import Containers
+from .runtimes.docker import Docker
+from .runtimes.podman import Podman
+from .runtimes.runtime import Rendered, Runtime, Variables, remove_memory_volumes
+from .runtimes.systemd import Systemd
+from .units import remove_units, show, systemctl
+
+RUNTIMES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Runtime]] = {
+    "systemd": Systemd,
+    "docker": Docker,
+    "podman": Podman,
+}
 
 STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
 HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
@@ -36,6 +49,10 @@ ROOM = 1 << 20
 
 class InstanceError(Exception):
     """Something that the operator must know or mend, said in full sentences."""
+
+
+def runtime_of(definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> Runtime:
+    return RUNTIMES[definition["runtime"]](definition, secrets)
 
 
 class Enforcer:
@@ -60,10 +77,10 @@ class Enforcer:
 
     def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
         """The instance runs this revision, whole and ready; InstanceError if it is not ready in time (seconds)."""
-        runtime = Systemd(definition, secrets)
+        runtime = runtime_of(definition, secrets)
         with self._lock():
             found = self.observe()
-            changes = found is None or found.revision != definition["revision"]
+            changes = _is_another(found, definition)
             former = self._former() if found and found.ready and changes else None
             if found is None or not found.intact or changes:
                 rendered = self._stage(runtime, found)
@@ -89,25 +106,28 @@ class Enforcer:
         """
         with self._lock():
             found = self.observe()
-            if found is None or found.revision != definition["revision"]:
-                self._stage(Systemd(definition, secrets), found)
+            if _is_another(found, definition):
+                self._stage(runtime_of(definition, secrets), found)
 
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
         with self._lock():
-            units = self._own_units()
+            own_units = self._own_units()
             record = records.load(self.directory)
-            for unit in units:
-                self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), None)
-            if units:
-                self._act("stop and remove " + ", ".join(units), self._stop_and_remove, units)
+            containers = self._own_containers(record["runtime"])
+            for unit in own_units:
+                self._differs(_unit_path(unit), files.read(_unit_path(unit)), None)
+            if own_units:
+                self._act("stop and remove " + ", ".join(own_units), self._stop_and_remove, own_units)
+            if any(containers.values()):
+                self._act(_removal_words(containers), self._remove_containers, containers)
             self._give_back(record, [])
             if os.path.isdir(self.directory):
-                self._act("remove " + self.directory, self._remove_directories, record["mount_points"])
+                self._act("remove " + self.directory, self._remove_directories, record)
 
     def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""
-        output = keeper.run_command(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE).stdout
+        output = run_command(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE).stdout
         try:
             return observation.parse(output.decode("utf-8", "replace")).instance(self.namespace, self.name)
         except ValueError as error:
@@ -115,30 +135,60 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
-    def _stage(self, runtime: Systemd, found: Instance | None) -> Rendered:
+    def _stage(self, runtime: Runtime, found: Instance | None) -> Rendered:
         definition = runtime.definition
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
-        # In a dry run what the control node would have fetched is not there; what is damaged it would fetch again.
+        root = runtime.revision
+        written = self._is_staged(root, rendered)
+        fetched = self._fetch(runtime, written)
+        # In a dry run what would have been fetched is not there; what is damaged would be fetched again.
         sources_present = not self.check_mode or (
             (found is None or found.intact)
+            and not fetched
             and all(
-                source["kind"] == "host" or source["kind"] == "archive" and os.path.isdir(source["path"])
+                source["kind"] in ("host", "image") or source["kind"] == "archive" and os.path.isdir(source["path"])
                 for source in definition["sources"]
             )
         )
         given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
-        problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up))
+        problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up), self._own_ports())
         if problems:
             raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
         self._take_over(definition)
-        root = runtime.revision
         self._show_difference(runtime, rendered)
-        written = self._is_staged(root, rendered)
         self._require_room(0 if written else sum(len(file.content) for file in rendered.files.values()))
         if not written:
-            self._act("write revision " + definition["revision"], self._write_revision, root, rendered)
+            words = "write revision " + definition["revision"]
+            self._act(words, self._write_revision, root, rendered)
+            if not self.check_mode:
+                self._validate(runtime)
         return rendered
+
+    def _fetch(self, runtime: Runtime, written: bool) -> bool:
+        """Get what is missing; whether that was anything. A revision that is here already was fetched once."""
+        record = records.load(self.directory)
+        fetched = False
+        for words, get in runtime.fetch(runtime.secrets.get("registries", {}), again=not written):
+            fetched = True
+            before = runtime.image_ids()
+            self._act(words, get)
+            if not self.check_mode:
+                self._note_images(record, runtime, before)
+        return fetched
+
+    def _validate(self, runtime: Runtime) -> None:
+        try:
+            runtime.validate()
+        except OSError as error:
+            files.remove(runtime.revision)
+            _remove_if_empty(os.path.dirname(runtime.revision))
+            raise InstanceError(f"{self.key}: {error}") from error
+
+    def _own_ports(self) -> list[Mapping[str, Any]]:
+        """What the containers of the revision in place hold: their sockets are the engine's or in its own groups."""
+        former = self._former()
+        return list(former.definition["ports"]) if isinstance(former, Containers) else []
 
     def _require_room(self, revision_bytes: int) -> None:
         for folder, needed in ((ROOT, ROOM + revision_bytes), (UNIT_DIRECTORY, ROOM)):
@@ -188,13 +238,61 @@ class Enforcer:
 
     def _own_units(self) -> list[str]:
         """Units that the record names, and every unit file that carries this instance's mark, whoever copied it."""
-        units = {entry["unit"] for entry in records.load(self.directory)["units"]}
+        own = {entry["unit"] for entry in records.load(self.directory)["units"]}
         mark = (f"{MARK}={self.key}\n").encode()
-        for unit in os.listdir(UNIT_DIRECTORY):
-            path = os.path.join(UNIT_DIRECTORY, unit)
-            if unit.startswith("everynode.") and os.path.isfile(path) and mark in (files.read(path) or b""):
-                units.add(unit)
-        return sorted(units)
+        for folder in (UNIT_DIRECTORY, QUADLET_DIRECTORY):
+            for name in os.listdir(folder) if os.path.isdir(folder) else []:
+                path = os.path.join(folder, name)
+                if name.startswith("everynode.") and os.path.isfile(path) and mark in (files.read(path) or b""):
+                    own.add(_unit_of_file(path))
+        return sorted(own)
+
+    # ------------------------------------------------------------------------------------------------------- containers
+
+    def _own_containers(self, former_runtime: str) -> dict[str, list[Container]]:
+        """By engine, what carries this instance's label, whoever started it."""
+        found = {}
+        for name in engine.ENGINES:
+            if engine.in_use(name):
+                try:
+                    found[name] = Engine(name).containers(self.key)
+                except EngineError as error:
+                    raise InstanceError(self._unknown_containers(name, str(error))) from error
+            elif name == former_runtime:
+                raise InstanceError(self._unknown_containers(name, "it is not running"))
+        return found
+
+    def _unknown_containers(self, name: str, why: str) -> str:
+        return (
+            f"{self.key} is left as it is: {engine.TITLES[name]} does not answer ({why}), so nobody knows what it runs "
+            f"of it. Start it, with: systemctl start {name}"
+        )
+
+    def _remove_containers(self, containers: Mapping[str, Sequence[Container]]) -> None:
+        former = self._former()
+        grace = former.definition["terminationGracePeriodSeconds"] if former else 30
+        for name, several in containers.items():
+            Engine(name).remove(self.key, grace)
+            for container in several:
+                _forget_state(container.name)
+
+    def _note_images(self, record: dict[str, Any], runtime: Runtime, before: Mapping[str, str]) -> None:
+        """Which images the revision takes, and whether they came to this node with us."""
+        ours = _pulled_by_us()
+        for reference, identifier in runtime.image_ids().items():
+            entry = record["images"].setdefault(
+                identifier,
+                {
+                    "engine": runtime.definition["runtime"],
+                    "reference": reference,
+                    "pulled": identifier not in before.values() or identifier in ours,
+                    "revisions": [],
+                },
+            )
+            if runtime.definition["revision"] not in entry["revisions"]:
+                entry["revisions"].append(runtime.definition["revision"])
+        os.makedirs(self.directory, mode=0o755, exist_ok=True)
+        records.save(self.directory, record)
 
     # ---------------------------------------------------------------------------------------- units that ours replace
 
@@ -241,7 +339,7 @@ class Enforcer:
 
     # ----------------------------------------------------------------------------------------------------- the switch
 
-    def _switch(self, runtime: Systemd, rendered: Rendered, found: Instance | None) -> None:
+    def _switch(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
         definition = runtime.definition
         record = records.load(self.directory)
         wanted = [entry["unit"] for entry in rendered.units]
@@ -249,10 +347,13 @@ class Enforcer:
         if restart:
             stale = [unit for unit in self._own_units() if unit not in wanted]
             running = _running({*self._own_units(), *wanted})
+            containers = self._own_containers(record["runtime"])
             if not self.check_mode:
-                self._prepare(definition["revision"], rendered, record)
+                self._prepare(definition, rendered, record)
             if running:
                 self._act("stop " + ", ".join(running), _stop, running)
+            if any(containers.values()):
+                self._act(_removal_words(containers), self._remove_containers, containers)
             try:
                 if stale:
                     self._act("remove " + ", ".join(stale), remove_units, stale)
@@ -271,7 +372,7 @@ class Enforcer:
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
-    def _put_back(self, failed: str, former: Systemd | None, timeout: float) -> str:
+    def _put_back(self, failed: str, former: Runtime | None, timeout: float) -> str:
         """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
         record = records.load(self.directory)
         if record["revision"] != failed:
@@ -287,17 +388,20 @@ class Enforcer:
         if not replaced:
             return ""
         self._stop_and_remove(self._own_units())
+        self._remove_containers(self._own_containers(record["runtime"]))
         self._give_back(record, [])
-        self._remove_directories(record["mount_points"])
+        self._remove_directories(record)
         return "\nIt was removed again, and {} given back.".format(", ".join(replaced))
 
     def _stop_and_remove(self, units: Sequence[str]) -> None:
         _stop(_running(units))
         remove_units(units)
 
-    def _needs_restart(self, runtime: Systemd, rendered: Rendered, found: Instance | None) -> bool:
+    def _needs_restart(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> bool:
         """False if files and links are all as they should be, so that starting or enabling is enough."""
-        if found is None or found.revision != runtime.definition["revision"]:
+        if found is None or _is_another(found, runtime.definition):
+            return True
+        if isinstance(runtime, Containers) and not found.intact:
             return True
         if records.load(self.directory)["units"] != rendered.units or set(self._own_units()) != {
             e["unit"] for e in rendered.units
@@ -306,41 +410,45 @@ class Enforcer:
         if self.actions:
             return True  # something of the revision had to be written again
         loaded = show([entry["unit"] for entry in rendered.units], "NeedDaemonReload", "DropInPaths", "LoadState")
-        return any(
-            self._installed(unit) != file.content
-            or loaded[unit].get("NeedDaemonReload") == "yes"
-            or loaded[unit].get("LoadState") != "loaded"
-            or unit + ".d/" in loaded[unit].get("DropInPaths", "")
-            for unit, file in rendered.unit_files().items()
+        return any(files.read(path) != file.content for path, file in rendered.unit_files().items()) or any(
+            state.get("NeedDaemonReload") == "yes"
+            or state.get("LoadState") != "loaded"
+            or unit + ".d/" in state.get("DropInPaths", "")
+            for unit, state in loaded.items()
         )
 
-    def _prepare(self, revision: str, rendered: Rendered, record: dict[str, Any]) -> None:
+    def _prepare(self, definition: Mapping[str, Any], rendered: Rendered, record: dict[str, Any]) -> None:
         """All that takes room on a disk, while the old instance still runs.
 
         The record comes first, so that whatever follows is known to be ours.
         """
-        now = time.time()
+        now, revision = time.time(), definition["revision"]
         others = [entry for entry in record["history"] if entry["revision"] != revision]
         record.update(
-            runtime="systemd",
+            runtime=definition["runtime"],
             revision=revision,
             created=record["created"] or now,
             units=rendered.units,
+            containers=rendered.containers,
             history=[*others, {"revision": revision, "at": now}],
         )
+        for folder in {os.path.dirname(path) for path in rendered.unit_files()}:
+            if not os.path.isdir(folder):
+                os.makedirs(folder, mode=0o755)
+                record["mount_points"].append(folder)
         records.save(self.directory, record)
-        for unit, file in rendered.unit_files().items():
-            files.prepare(os.path.join(UNIT_DIRECTORY, unit), file)
+        for path, file in rendered.unit_files().items():
+            files.prepare(path, file)
 
-    def _install(self, runtime: Systemd, rendered: Rendered, record: dict[str, Any]) -> None:
+    def _install(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any]) -> None:
         """Nothing of ours runs here."""
         runtime.empty_volumes()
         record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
         records.save(self.directory, record)
-        for path in _drop_ins(sorted(rendered.unit_files())):
+        for path in _drop_ins([entry["unit"] for entry in rendered.units]):
             files.remove(path)
-        for unit in sorted(rendered.unit_files()):
-            files.put(os.path.join(UNIT_DIRECTORY, unit))
+        for path in sorted(rendered.unit_files()):
+            files.put(path)
         files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
         systemctl("daemon-reload")
 
@@ -362,36 +470,75 @@ class Enforcer:
 
     # ------------------------------------------------------------------------------------------------- waiting for it
 
-    def _wait_ready(self, runtime: Systemd, timeout: float) -> None:
+    def _wait_ready(self, runtime: Runtime, timeout: float) -> None:
         """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
         definition = runtime.definition
         deadline = time.monotonic() + timeout + definition["minReadySeconds"] + _probe_seconds(definition)
-        targets = self._targets(runtime)
-        before = {unit: int(state.get("NRestarts") or 0) for unit, state in show(sorted(targets), "NRestarts").items()}
+        targets = runtime.targets()
+        before = self._restarts(runtime, targets)
         pause = 0.1
         ready_since: float | None = None
         while True:
-            waiting = self._not_ready(targets, before)
+            waiting = self._not_ready(runtime, targets, before)
             now = time.monotonic()
             ready_since = None if waiting else ready_since or now
             if ready_since is not None and now - ready_since >= definition["minReadySeconds"]:
                 return
             hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
             if waiting and (now > deadline or hopeless):
-                raise InstanceError(self._failure(waiting, timeout if not hopeless else None))
+                raise InstanceError(self._failure(runtime, waiting, timeout if not hopeless else None))
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 
-    def _targets(self, runtime: Systemd) -> dict[str, keeper.Target]:
-        """Each container's unit with the probes that systemd runs for it, too."""
-        entries = json.loads(files.read(os.path.join(runtime.revision, "keeper.json")) or b'{"units": {}}')["units"]
-        units = [runtime.unit(container) for container in runtime.definition["containers"]]
-        return {unit: keeper.Target(unit, entries.get(unit, {})) for unit in units}
+    def _restarts(self, runtime: Runtime, targets: Mapping[str, keeper.Target]) -> dict[str, int]:
+        """How often each unit and container was restarted before we began to wait."""
+        names = [runtime.unit] if isinstance(runtime, Containers) else sorted(targets)
+        counts = {unit: int(state.get("NRestarts") or 0) for unit, state in show(names, "NRestarts").items()}
+        if isinstance(runtime, Containers):
+            counts.update({one.name: one.restarts for one in self._containers_of(runtime)})
+        return counts
 
-    def _not_ready(self, targets: Mapping[str, keeper.Target], before: Mapping[str, int]) -> list[tuple[str, str, int]]:
-        """(unit, why, restarts while we wait) of each container that keeps the instance from being ready."""
+    def _containers_of(self, runtime: Containers) -> list[Container]:
+        try:
+            return runtime.engine.containers(self.key)
+        except EngineError:
+            return []
+
+    def _not_ready(
+        self, runtime: Runtime, targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+    ) -> list[tuple[str, str, int]]:
+        """(unit or container, why, restarts while we wait) of each that keeps the instance from being ready."""
+        if not isinstance(runtime, Containers):
+            return self._units_not_ready(sorted(targets), targets, before)
+        waiting = self._units_not_ready([runtime.unit], {}, before)
+        return waiting or self._containers_not_ready(runtime, targets, before)
+
+    def _containers_not_ready(
+        self, runtime: Containers, targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+    ) -> list[tuple[str, str, int]]:
+        standing = {one.name: one for one in self._containers_of(runtime)}
         waiting = []
-        names = (
+        for name in targets:
+            container = standing.get(name)
+            if container is None:
+                waiting.append((name, "is not there", 0))
+                continue
+            restarts = container.restarts - before.get(name, 0)
+            if not container.running:
+                waiting.append((name, "is " + observation.container_words(container), restarts))
+            elif "readiness" in targets[name].probes:
+                probed = targets[name].tick(eager=True)
+                if not probed["ready"]:
+                    waiting.append((name, "is not ready: " + (probed["message"] or "no answer yet"), restarts))
+            elif time.time() - (engine.epoch(container.started) or 0.0) < STEADY:
+                waiting.append((name, "has only just started", restarts))
+        return waiting
+
+    def _units_not_ready(
+        self, names: Sequence[str], targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+    ) -> list[tuple[str, str, int]]:
+        waiting = []
+        properties = (
             "ActiveState",
             "SubState",
             "NRestarts",
@@ -400,14 +547,16 @@ class Enforcer:
             "ActiveEnterTimestampMonotonic",
             "Job",
         )
-        states = show(sorted(targets), *names)
+        states = show(names, *properties)
         clock = time.clock_gettime(time.CLOCK_MONOTONIC)
         for unit, state in states.items():
-            restarts = int(state.get("NRestarts") or 0) - before[unit]
+            restarts = int(state.get("NRestarts") or 0) - before.get(unit, 0)
             if state.get("ActiveState") in ("failed", "inactive") and not int(state.get("Job") or 0):
                 restarts = HOPELESS_RESTARTS  # systemd has given it up: what it depends on has failed
             if state.get("ActiveState") != "active":
                 waiting.append((unit, observation.words(state), restarts))
+            elif unit not in targets:
+                continue  # a pod's: what runs is asked of its containers
             elif "readiness" in targets[unit].probes:
                 probed = targets[unit].tick(eager=True)
                 if not probed["ready"]:
@@ -418,12 +567,15 @@ class Enforcer:
                     waiting.append((unit, "has only just started", restarts))
         return waiting
 
-    def _failure(self, waiting: Sequence[tuple[str, str, int]], timeout: float | None) -> str:
+    def _failure(self, runtime: Runtime, waiting: Sequence[tuple[str, str, int]], timeout: float | None) -> str:
         lines = ["{} did not become ready{}.".format(self.key, f" within {timeout:g} s" if timeout else "")]
-        for unit, why, _restarts in waiting:
-            lines.append(f"{unit} {why}.")
-            lines += ["  " + line for line in systemd.journal(unit).split("\n")]
-        lines.append(f"See it whole with: journalctl -u {waiting[0][0]}")
+        for name, why, _restarts in waiting:
+            lines.append(f"{name} {why}.")
+            of_container = isinstance(runtime, Containers) and name != runtime.unit
+            said = runtime.engine.logs(name) if of_container else units.journal(name)  # type: ignore[attr-defined]
+            lines += ["  " + line for line in said.split("\n")]
+        command = f"{runtime.engine.name} logs" if of_container else "journalctl -u"  # type: ignore[attr-defined]
+        lines.append(f"See it whole with: {command} {waiting[0][0]}")
         return "\n".join(lines)
 
     # ----------------------------------------------------------------------------------------------------- cleaning up
@@ -446,12 +598,24 @@ class Enforcer:
             if name not in used:
                 files.remove(os.path.join(archives, name))
         record["history"] = [entry for entry in record["history"] if entry["revision"] in keep]
+        self._forget_images(record, {current, *old[-1:]})
         records.save(self.directory, record)
 
-    def _remove_directories(self, mount_points: Sequence[str]) -> None:
-        for path in reversed(mount_points):
+    def _forget_images(self, record: dict[str, Any], keep: set[str]) -> None:
+        """Images that came with us and that neither the current nor the last good revision takes."""
+        for identifier, entry in list(record["images"].items()):
+            entry["revisions"] = [revision for revision in entry["revisions"] if revision in keep]
+            if entry["revisions"]:
+                continue
+            if entry["pulled"] and engine.in_use(entry["engine"]):
+                Engine(entry["engine"]).forget_image(identifier)
+            del record["images"][identifier]
+
+    def _remove_directories(self, record: dict[str, Any]) -> None:
+        self._forget_images(record, set())
+        for path in reversed(record["mount_points"]):
             _remove_if_empty(path)
-        systemd.remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
+        remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
         files.remove(self.directory)
         for directory in (os.path.dirname(self.directory), ROOT):
             _remove_if_empty(directory)
@@ -479,13 +643,10 @@ class Enforcer:
             return contextlib.nullcontext()  # it only looks, and a lock's file would be a change
         return _Lock(os.path.join(RUN, f"{self.namespace}.{self.name}.instance"), self.key)
 
-    def _installed(self, unit: str) -> bytes | None:
-        return files.read(os.path.join(UNIT_DIRECTORY, unit))
-
-    def _show_difference(self, runtime: Systemd, rendered: Rendered) -> None:
+    def _show_difference(self, runtime: Runtime, rendered: Rendered) -> None:
         """Units, environment and volumes; of a Secret only that it differs."""
-        for unit, file in sorted(rendered.unit_files().items()):
-            self._differs(os.path.join(UNIT_DIRECTORY, unit), self._installed(unit), file.content)
+        for path, file in sorted(rendered.unit_files().items()):
+            self._differs(path, files.read(path), file.content)
         former = self._former()
         former_files = former.render().files if former else {}
         self._show_environment(former.environments() if former else {}, former_files, runtime.environments())
@@ -496,11 +657,11 @@ class Enforcer:
             was_secret = known.secret if known else former is None or secret
             self._differs(name, self._in_place(name), wanted and wanted.content, was_secret, secret)
 
-    def _former(self) -> Systemd | None:
+    def _former(self) -> Runtime | None:
         """The revision that is in place, if it still says what it is."""
         try:
             data = json.loads(self._in_place("definition.json") or b"")
-            former = Systemd(dict(data["definition"], minReadySeconds=0), data["secrets"])
+            former = runtime_of(dict(data["definition"], minReadySeconds=0), data["secrets"])
             former.render()
         except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
             return None
@@ -590,7 +751,7 @@ def _environment_shown(variables: Variables, others: Variables, when: str) -> by
 def _fingerprints(root: str, rendered: Rendered) -> bytes:
     """The listing's hash, then a line for sha256sum for every file of the revision and every unit that it installs."""
     listing = (
-        keeper.run_command(
+        run_command(
             ["/bin/sh", "-c", LISTING + "\neverynode_listing"],
             cwd=root,
             env=dict(os.environ, LC_ALL="C"),
@@ -603,10 +764,45 @@ def _fingerprints(root: str, rendered: Rendered) -> bytes:
     lines = [listing]
     lines += [f"{hashlib.sha256(file.content).hexdigest()}  ./{name}" for name, file in sorted(rendered.files.items())]
     lines += [
-        f"{hashlib.sha256(file.content).hexdigest()}  {UNIT_DIRECTORY}/{unit}"
-        for unit, file in sorted(rendered.unit_files().items())
+        f"{hashlib.sha256(file.content).hexdigest()}  {path}" for path, file in sorted(rendered.unit_files().items())
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
+    """Whether what is there is of another revision, or under another runtime, than the definition."""
+    return found is None or (found.revision, found.runtime) != (definition["revision"], definition["runtime"])
+
+
+def _unit_of_file(path: str) -> str:
+    name = os.path.basename(path)
+    return name[: -len(".kube")] + ".service" if name.endswith(".kube") else name
+
+
+def _unit_path(unit: str) -> str:
+    """Its file, or what Podman's generator makes it from."""
+    quadlet = units.quadlet_path(unit)
+    return quadlet if os.path.lexists(quadlet) else os.path.join(UNIT_DIRECTORY, unit)
+
+
+def _removal_words(containers: Mapping[str, Sequence[Container]]) -> str:
+    names = [one.name for several in containers.values() for one in several]
+    return "remove the container{} {}".format("s" if len(names) > 1 else "", ", ".join(sorted(names)))
+
+
+def _forget_state(container: str) -> None:
+    state = pods.state_file(container)
+    for name in (state, state + ".new", container + ".lock", container + ".backoff", container + ".backoff.new"):
+        keeper.forget(os.path.join(RUN, name))
+
+
+def _pulled_by_us() -> set[str]:
+    """The images that came to this node with any of our instances."""
+    pulled = set()
+    for directory in glob.glob(os.path.join(ROOT, "*", "*")):
+        images = records.load(directory)["images"]
+        pulled |= {identifier for identifier, entry in images.items() if entry.get("pulled")}
+    return pulled
 
 
 def _probe_seconds(definition: Mapping[str, Any]) -> float:
@@ -682,7 +878,7 @@ def _package_units(definition: Mapping[str, Any]) -> list[str]:
 def _package_files(package: str) -> Iterator[str]:
     for command in (["dpkg-query", "--listfiles", package], ["rpm", "--query", "--list", package]):
         try:
-            output = keeper.run_command(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            output = run_command(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         except FileNotFoundError:
             continue
         yield from output.decode("utf-8", "replace").splitlines()

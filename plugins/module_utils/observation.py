@@ -14,9 +14,13 @@ import math
 import re
 from typing import Any, Dict, Mapping, NamedTuple
 
+from . import engine
+from .engine import TITLES, Container
+
 ROOT = "/var/lib/everynode"
 RUN = "/run/everynode"
 UNIT_DIRECTORY = "/etc/systemd/system"
+QUADLET_DIRECTORY = "/etc/containers/systemd"
 MARK = "X-Everynode-Instance"
 
 # The files of an unpacked archive, judged by mode, size and time: hashing hundreds of megabytes on every look would be
@@ -99,6 +103,29 @@ systemctl show --property=Id,LoadState,ActiveState,SubState,UnitFileState,NResta
 InvocationID,ActiveEnterTimestampMonotonic,DropInPaths,NeedDaemonReload,FragmentPath -- 'everynode.*' "$@" 2>/dev/null
 echo '=== marks'
 grep -s '^X-Everynode-Instance=' /dev/null "$@"
+cd /etc/containers/systemd 2>/dev/null && grep -s '^X-Everynode-Instance=' /dev/null everynode.*.kube
+everynode_containers() {
+    names=$(timeout 30 "$1" ps --all --quiet --no-trunc --filter label=everynode.instance 2>&1) || {
+        echo "trouble=$names"
+        return
+    }
+    if [ -n "$names" ]; then
+        timeout 30 "$1" container inspect --format '"""
+    + engine.TEMPLATE
+    + r"""' $names
+    fi
+}
+for candidate in $engines; do
+    echo "=== containers $candidate"
+    case $candidate in
+        # Asking would start an engine that was stopped, through its socket.
+        docker) if [ ! -e /run/docker.pid ]; then echo 'trouble=it is not running'; continue; fi ;;
+        # Asking would make the storage of one that was never used.
+        podman) if [ ! -e /var/lib/containers/storage/db.sql ] &&
+            [ ! -e /var/lib/containers/storage/libpod/bolt_state.db ]; then continue; fi ;;
+    esac
+    PODMAN_IGNORE_CGROUPSV1_WARNING=1 everynode_containers "$candidate" 2>/dev/null
+done
 for directory in "$root"/*/*/; do
     directory=${directory%/}
     if [ ! -d "$directory" ]; then continue; fi
@@ -106,6 +133,7 @@ for directory in "$root"/*/*/; do
     current=$(readlink "$directory/current")
     echo "current=$current"
     if [ -f "$directory/record.json" ]; then echo "record=$(cat "$directory/record.json")"; fi
+    if [ -f "$directory/containers.json" ]; then echo "made=$(cat "$directory/containers.json")"; fi
     if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints
     then
         found=$(everynode_listing)
@@ -199,6 +227,13 @@ class Clocks(NamedTuple):
     boot: float  # when that was, seconds since the epoch
 
 
+class Engine(NamedTuple):
+    """What a container engine told; ``containers`` by the NAMESPACE/NAME of their label."""
+
+    trouble: str  # why it does not answer, "" if it does
+    containers: dict[str, list[Container]]
+
+
 Unit = Dict[str, str]  # the properties that `systemctl show` printed
 NEEDS = {
     "everynode-observation needs root": (
@@ -229,6 +264,7 @@ def parse(text: str) -> Observation:
     units: dict[str, Unit] = {}
     marks: dict[str, str] = {}
     states: dict[str, dict[str, Any]] = {}
+    engines: dict[str, Engine] = {}
     found: dict[str, list[str]] = {}
     for title, content in sections:
         kind, _blank, argument = title.partition(" ")
@@ -236,11 +272,13 @@ def parse(text: str) -> Observation:
             units = _units(content)
         elif kind == "marks":
             marks = _marks(content)
+        elif kind == "containers":
+            engines[argument] = _engine(content)
         elif kind == "instance" and argument.count("/") == 1:
             found[argument] = content
         elif kind == "state":
             states[argument.rsplit("/", 1)[-1][: -len(".json")]] = _json("\n".join(content))
-    for owner in marks.values():
+    for owner in [*marks.values(), *(owner for one in engines.values() for owner in one.containers)]:
         found.setdefault(owner, [])
     clocks = Clocks(uptime, now - uptime)
     return Observation(
@@ -248,7 +286,7 @@ def parse(text: str) -> Observation:
         instances=tuple(
             instance
             for instance in (
-                _instance(key, content, units, marks, states, clocks) for key, content in sorted(found.items())
+                _instance(key, content, units, marks, engines, states, clocks) for key, content in sorted(found.items())
             )
             if instance is not None
         ),
@@ -304,6 +342,8 @@ def _record(text: str) -> dict[str, Any]:
         and isinstance(record.get("revision"), str)
         and isinstance(record.get("runtime"), str)
     )
+    containers = record.setdefault("containers", [])
+    whole = whole and isinstance(containers, list) and all(isinstance(one.get("name"), str) for one in containers)
     return record if whole else {}
 
 
@@ -342,13 +382,29 @@ def _units(lines: list[str]) -> dict[str, Unit]:
 
 
 def _marks(lines: list[str]) -> dict[str, str]:
+    """The owner of each unit; Podman's generator makes a service of a .kube file."""
     marks = {}
     for line in lines:
-        unit, _colon, mark = line.partition(":")
+        file, _colon, mark = line.partition(":")
         owner = mark.partition("=")[2].strip()
         if owner.count("/") == 1:
-            marks[unit] = owner
+            marks[file[: -len(".kube")] + ".service" if file.endswith(".kube") else file] = owner
     return marks
+
+
+def _engine(lines: list[str]) -> Engine:
+    containers: dict[str, list[Container]] = {}
+    for line in lines:
+        if line.startswith("trouble="):
+            return Engine(line.partition("=")[2].strip() or "it does not answer", {})
+        try:
+            container = engine.read_container(line)
+        except ValueError:
+            continue
+        owner = container.labels.get(engine.INSTANCE, "")
+        if owner.count("/") == 1:
+            containers.setdefault(owner, []).append(container)
+    return Engine("", containers)
 
 
 def _instance(
@@ -356,6 +412,7 @@ def _instance(
     content: list[str],
     units: Mapping[str, Unit],
     marks: Mapping[str, str],
+    engines: Mapping[str, Engine],
     states: Mapping[str, Mapping[str, Any]],
     clocks: Clocks,
 ) -> Instance | None:
@@ -364,7 +421,8 @@ def _instance(
     record = _record(values.get("record", ""))
     wanted: dict[str, dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
     marked = {unit for unit, owner in marks.items() if owner == key}
-    if not content and not marked:
+    containers = {name: one.containers.get(key, []) for name, one in engines.items()}
+    if not content and not marked and not any(containers.values()):
         return None
     damage = [_damage(line[len("damage=") :]) for line in content if line.startswith("damage=")]
     if record:
@@ -378,9 +436,26 @@ def _instance(
         damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
     extra = sorted(marked - set(wanted))
     damage += [f"{unit} does not belong to the current revision" for unit in extra]
-    active = [unit for unit in sorted(marked | set(wanted)) if _may_run(units.get(unit, {}))]
+    active = any(_may_run(units.get(unit, {})) for unit in marked | set(wanted))
+    everyone = [one for several in containers.values() for one in several]
+    active = active or any(one.status in engine.UP for one in everyone)
     judged = [
         _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], clocks) for unit in sorted(wanted)
+    ]
+    runtime = record.get("runtime", "systemd")
+    if runtime in engines:
+        pod = _Pod(record, _json(values.get("made", "")), containers.pop(runtime), states, clocks)
+        if engines[runtime].trouble:
+            damage.append(f"{TITLES[runtime]} does not answer: {engines[runtime].trouble}")
+        else:
+            damage += pod.damage()
+            judged += pod.readiness()
+    elif runtime != "systemd":
+        damage.append(f"{TITLES.get(runtime, runtime)} is not on this node any more")
+    damage += [
+        f"the container {one.name} of {TITLES[name]} does not belong to the current revision"
+        for name, several in containers.items()
+        for one in several
     ]
     reasons = [reason for reason, _since in judged if reason]
     ready = bool(wanted) and not reasons
@@ -388,16 +463,77 @@ def _instance(
         namespace=namespace,
         name=name,
         revision=current or None,
-        runtime=record.get("runtime", "systemd"),
+        runtime=runtime,
         intact=not damage,
         damage=tuple(damage),
-        running=bool(active),
+        running=active,
         ready=ready,
         ready_since=max((since for _reason, since in judged if since), default=None) if ready else None,
         reason="; ".join(reasons) if wanted else "it was never started",
-        restarts=sum(_count(units.get(unit, {}).get("NRestarts")) for unit in wanted),
+        restarts=sum(_count(units.get(unit, {}).get("NRestarts")) for unit in wanted)
+        + sum(one.restarts for one in everyone),
         created=_time(record.get("created")),
     )
+
+
+class _Pod:
+    """The containers that an engine should run of one instance, against those that it has."""
+
+    def __init__(
+        self,
+        record: Mapping[str, Any],
+        made: Mapping[str, Any],
+        containers: list[Container],
+        states: Mapping[str, Mapping[str, Any]],
+        clocks: Clocks,
+    ):
+        self.record = record
+        self.made = made
+        self.wanted = {entry["name"]: entry for entry in record["containers"]}
+        self.standing = {one.name: one for one in containers if one.name in self.wanted}
+        self.others = [one for one in containers if one.name not in self.wanted]
+        self.states = states
+        self.clocks = clocks
+
+    def damage(self) -> list[str]:
+        found = []
+        for name in sorted(self.wanted):
+            container = self.standing.get(name)
+            if container is None:
+                found.append(f"the container {name} is missing")
+            elif self.made.get(name, {}).get("id") != container.id:
+                found.append(f"the container {name} was not made by everynode")
+            elif container.labels.get(engine.REVISION) != self.record["revision"]:
+                found.append(f"the container {name} is of another revision")
+            elif self.made[name].get("limits") != list(container.limits):
+                found.append(f"the limits or the restart policy of the container {name} were changed")
+            elif container.status not in engine.UP:
+                found.append(f"the container {name} is {container.status}")
+        return found + [f"the container {one.name} does not belong to the current revision" for one in self.others]
+
+    def readiness(self) -> list[tuple[str, float | None]]:
+        """As `_readiness`, for each container."""
+        return [
+            self._readiness(name, self.standing[name], self.wanted[name])
+            for name in sorted(self.wanted)
+            if name in self.standing
+        ]
+
+    def _readiness(self, name: str, container: Container, wanted: Mapping[str, Any]) -> tuple[str, float | None]:
+        if not container.running:
+            return f"{name} is {container_words(container)}", None
+        if wanted.get("readiness"):
+            return _probed(name, self.states.get(name + ".container", {}), container.invocation, self.clocks)
+        return "", engine.epoch(container.started)
+
+
+def container_words(container: Container) -> str:
+    text = container.status
+    if container.status in ("restarting", "exited", "dead"):
+        text += f", last exit status {container.exit_code}"
+    if container.error:
+        text += f": {container.error}"
+    return text
 
 
 def _damage(line: str) -> str:
@@ -443,17 +579,21 @@ def _readiness(
         return "", None
     if state.get("ActiveState") != "active":
         return f"{unit} {words(state)}", None
-    since = clocks.boot + _count(state.get("ActiveEnterTimestampMonotonic")) / 1e6
     if wanted.get("readiness"):
-        if probes.get("invocation") != state.get("InvocationID") or not probes.get("ready"):
-            message = probes.get("message") if probes.get("invocation") == state.get("InvocationID") else None
-            return "{} is not ready: {}".format(unit, message or "its readiness probe has not succeeded yet"), None
-        age = clocks.uptime - (_time(probes.get("looked")) or 0.0)
-        if age > (_time(probes.get("valid")) or 0.0):
-            return f"{unit} is not ready: its probes were last run {age:.0f} s ago: does their timer run?", None
-        ready_since = _time(probes.get("ready_since"))
-        return "", since if ready_since is None else clocks.boot + ready_since
+        return _probed(unit, probes, state.get("InvocationID", ""), clocks)
+    since = clocks.boot + _count(state.get("ActiveEnterTimestampMonotonic")) / 1e6
     return "", since if wanted.get("container") else None
+
+
+def _probed(name: str, probes: Mapping[str, Any], invocation: str, clocks: Clocks) -> tuple[str, float | None]:
+    """The readiness of what has a readiness probe, by what the keeper wrote down."""
+    if probes.get("invocation") != invocation or not probes.get("ready"):
+        message = probes.get("message") if probes.get("invocation") == invocation else None
+        return "{} is not ready: {}".format(name, message or "its readiness probe has not succeeded yet"), None
+    age = clocks.uptime - (_time(probes.get("looked")) or 0.0)
+    if age > (_time(probes.get("valid")) or 0.0):
+        return f"{name} is not ready: its probes were last run {age:.0f} s ago: does their timer run?", None
+    return "", clocks.boot + (_time(probes.get("ready_since")) or 0.0)
 
 
 def words(state: Unit) -> str:

@@ -6,6 +6,9 @@
 It says what was put in place and what has to be given back, never what runs: that is judged from the node itself.
 
 ``units``         [{"unit", "container", "enabled", "active", "readiness"}], all that the current revision put in place
+``runtime``       systemd, docker or podman
+``containers``    [{"name", "container", "readiness"}], those that the engine keeps running of the current revision
+``images``        {id: {"reference", "pulled", "revisions"}}, of docker or podman; ``pulled``: by us, so they go with us
 ``revision``      the revision that was put in place last
 ``created``       when the first instance was made here, seconds since the epoch
 ``history``       [{"revision", "at"}], oldest first, each revision at its latest switch
@@ -26,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "revision": None,
     "created": None,
     "units": [],
+    "containers": [],
+    "images": {},
     "history": [],
     "replaced": {},
     "mount_points": [],

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd's side of an instance: its units, asked and told through systemctl and journalctl."""
+
+from __future__ import annotations
+
+import os
+from typing import Sequence
+
+from . import files, keeper
+from .commands import run_command
+from .observation import QUADLET_DIRECTORY, RUN, UNIT_DIRECTORY
+
+
+def systemctl(*arguments: str, check: bool = True) -> str:
+    process = run_command(["systemctl", *arguments], capture_output=True)
+    if check and process.returncode:
+        words = process.stderr.decode("utf-8", "replace").strip() or process.stdout.decode("utf-8", "replace").strip()
+        raise OSError("systemctl {} failed: {}".format(" ".join(arguments), words))
+    return process.stdout.decode("utf-8", "replace")
+
+
+def show(units: Sequence[str], *properties: str) -> dict[str, dict[str, str]]:
+    """The properties of units, those that do not exist too, by the names they were asked by."""
+    if not units:
+        return {}
+    output = systemctl("show", "--property=" + ",".join(properties), "--", *units)
+    blocks = output.strip("\n").split("\n\n")
+    return {
+        unit: dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        for unit, block in zip(units, blocks)
+    }
+
+
+def journal(unit: str, invocation: str = "", lines: int = 10) -> str:
+    match = ["_SYSTEMD_INVOCATION_ID=" + invocation] if invocation else ["--unit=" + unit]
+    process = run_command(
+        ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}", *match], capture_output=True
+    )
+    return process.stdout.decode("utf-8", "replace").strip("\n")
+
+
+def remove_units(units: Sequence[str]) -> None:
+    """Stop and disable units and remove their files, drop-ins too; afterwards nothing of them is left."""
+    if not units:
+        return
+    systemctl("stop", "--", *units, check=False)
+    systemctl("disable", "--quiet", "--", *units, check=False)
+    for unit in units:
+        files.remove(os.path.join(UNIT_DIRECTORY, unit))
+        files.remove(quadlet_path(unit))
+        files.remove(os.path.join(UNIT_DIRECTORY, f".{unit}.new"))
+        files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
+        files.remove(os.path.join(UNIT_DIRECTORY, "multi-user.target.wants", unit))
+        for suffix in (".json", ".json.new", ".lock", ".backoff", ".backoff.new", ".killed"):
+            keeper.forget(os.path.join(RUN, unit + suffix))
+    files.sync_directory(UNIT_DIRECTORY)
+    systemctl("daemon-reload")
+    systemctl("reset-failed", "--", *units, check=False)
+
+
+def quadlet_path(unit: str) -> str:
+    """The file from which Podman's generator makes this service."""
+    return os.path.join(QUADLET_DIRECTORY, unit[: -len(".service")] + ".kube")
