@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import subprocess
 import time
@@ -228,7 +229,7 @@ def back_off(unit: str) -> None:
     by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or os.path.exists(_killed(unit))
     forget(_killed(unit))
     count, last = _restarts(path)
-    restarts = count + 1 if by_itself and now - last < BACKOFF_RESET else int(by_itself)
+    restarts = count + 1 if by_itself and now - last < BACKOFF_RESET else 0
     delay = backoff_delay(restarts)
     _note_restarts(path, restarts, now + delay)
     if delay:
@@ -260,13 +261,13 @@ def may_restart(name: str) -> bool:
 
 
 def _restarts(path: str) -> tuple[int, float]:
-    """(how many in a row, when the latest was)."""
+    """(how many in a row, when the latest was); nothing is known of a first one."""
     try:
         with open(path, encoding="ascii") as file:
             count, last = file.read().split()
         return int(count), float(last)
     except (OSError, ValueError):
-        return 0, -BACKOFF_RESET
+        return 0, math.inf
 
 
 def _note_restarts(path: str, count: int, when: float) -> None:

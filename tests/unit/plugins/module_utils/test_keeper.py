@@ -12,7 +12,6 @@ import contextlib
 import http.server
 import json
 import os
-import shutil
 import socket
 import ssl
 import stat
@@ -27,14 +26,15 @@ from typing import Any
 
 import grpc
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils import keeper
+from ansible_collections.everynode.daemonset.plugins.module_utils import keeper, probes
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import keeper_files
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def probe(timeout: float = 5, **handler: Any) -> tuple[bool, str]:
-    return keeper.run_probe({"timeoutSeconds": timeout, **handler}, {}, os.getpid())
+    return probes.run_probe({"timeoutSeconds": timeout, **handler}, {}, os.getpid())
 
 
 @contextlib.contextmanager
@@ -351,21 +351,21 @@ def test_grpc_answers_with_padding_pings_and_settings() -> None:
         body = b"\0\0\0\0\2\x08\x01"
         with connection:
             connection.sendall(
-                keeper._frame(keeper.SETTINGS, 0, 0, b"") + keeper._frame(keeper.PING, 0, 0, b"12345678")
+                probes._frame(probes.SETTINGS, 0, 0, b"") + probes._frame(probes.PING, 0, 0, b"12345678")
             )
-            connection.sendall(keeper._frame(keeper.DATA, keeper.PADDED, 1, b"\3" + body + b"\0\0\0"))
-            connection.sendall(keeper._frame(keeper.HEADERS, keeper.END_HEADERS | keeper.END_STREAM, 1, b"\x88"))
+            connection.sendall(probes._frame(probes.DATA, probes.PADDED, 1, b"\3" + body + b"\0\0\0"))
+            connection.sendall(probes._frame(probes.HEADERS, probes.END_HEADERS | probes.END_STREAM, 1, b"\x88"))
             while chunk := connection.recv(4096):
                 acknowledged.append(chunk)
 
     with listening(answering) as port:
         assert probe(grpc={"port": port}) == (True, "")
         deadline = time.monotonic() + 5
-        wanted = keeper._frame(keeper.PING, keeper.ACK, 0, b"12345678")
+        wanted = probes._frame(probes.PING, probes.ACK, 0, b"12345678")
         while wanted not in b"".join(acknowledged) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert wanted in b"".join(acknowledged)
-        assert keeper._frame(keeper.SETTINGS, keeper.ACK, 0, b"") in b"".join(acknowledged)
+        assert probes._frame(probes.SETTINGS, probes.ACK, 0, b"") in b"".join(acknowledged)
 
 
 # ---------------------------------------------------------------------------------------------------------------- exec
@@ -398,7 +398,7 @@ def execute(
     pid: int, *command: str, timeout: float = 5, directory: str | None = None, **environment: str
 ) -> tuple[bool, str]:
     handler = {"timeoutSeconds": timeout, "exec": {"command": list(command)}}
-    return keeper.run_probe(handler, {"workingDirectory": directory, "environment": environment}, pid)
+    return probes.run_probe(handler, {"workingDirectory": directory, "environment": environment}, pid)
 
 
 def test_exec_succeeds_with_exit_code_0_only(daemon: Callable[..., int]) -> None:
@@ -408,13 +408,13 @@ def test_exec_succeeds_with_exit_code_0_only(daemon: Callable[..., int]) -> None
 
 
 def test_output_of_exec_is_told_to_the_journal_and_kept_nowhere(
-    daemon: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    daemon: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pid = daemon()
     assert execute(pid, "sh", "-c", "echo hush; exit 3") == (False, "sh exited with 3")
     assert capsys.readouterr().err == ""  # in a module's output it would be out of place
-    monkeypatch.setattr(keeper, "__name__", "__main__")
-    assert execute(pid, "sh", "-c", "echo hush; exit 3") == (False, "sh exited with 3")
+    handler = {"exec": {"command": ["sh", "-c", "echo hush; exit 3"]}}
+    assert probes.run_probe(handler, {"journal": True}, pid) == (False, "sh exited with 3")
     assert capsys.readouterr().err == "<5>exec probe: sh exited with 3: hush\n"
 
 
@@ -502,7 +502,7 @@ def test_exec_is_over_in_time_even_if_a_child_escapes_with_the_output(daemon: Ca
 def test_exec_may_print_without_end(daemon: Callable[..., int]) -> None:
     succeeded, why = execute(daemon(), "sh", "-c", "head -c 50000000 /dev/zero | tr '\\0' x; exit 1", timeout=20)
     assert not succeeded
-    assert len(why) < 2 * keeper.OUTPUT_LIMIT
+    assert len(why) < 2 * probes.OUTPUT_LIMIT
 
 
 def test_exec_beside_a_process_that_is_gone() -> None:
@@ -800,16 +800,17 @@ def test_a_broken_count_is_no_reason_not_to_start(
 
 
 def test_the_copy_beside_a_revision_runs_by_itself(systemctl: Systemctl, tmp_path: Path, web: Web) -> None:
-    """One file and nothing else, as `python3 -I`; a startup probe and hooks over HTTP through keeper.json."""
+    """One folder and nothing else, as `python3 -I`; a startup probe and hooks over HTTP through keeper.json."""
     folder = tmp_path / "revision"
-    folder.mkdir()
-    shutil.copy(keeper.__file__, folder / "keeper.py")
+    for name, file in keeper_files().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(file.content)
     http_get = {"httpGet": {"port": web.port, "path": "/"}}
     unit = {"probes": {"startup": {**http_get, "failureThreshold": 1}}, "postStart": http_get, "preStop": http_get}
-    (folder / "keeper.json").write_text(json.dumps({"units": {"x.service": unit}}))
+    (folder / "keeper.json").write_text(json.dumps({"units": {"x.service": unit}, "pod": None}))
 
     def run(verb: str) -> int:
-        command = [sys.executable, "-I", str(folder / "keeper.py"), verb, "x.service"]
+        command = [sys.executable, "-IB", str(folder / "keeper"), verb, "x.service"]
         return subprocess.run(command, check=False, capture_output=True).returncode
 
     assert run("wait-started") == 1

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.everynode.daemonset.plugins.module_utils import ports as held
+from ansible_collections.everynode.daemonset.plugins.module_utils.files import File
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes import systemd
-from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.systemd import Rendered, Systemd
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import Rendered
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.systemd import Systemd
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import load_objects
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
@@ -67,7 +69,13 @@ class Unit:
 
 
 def unit(pod: dict[str, Any], *others: dict[str, Any], name: str = f"{BASE}.service") -> Unit:
-    return Unit(rendered(pod, *others).unit_files()[name].content)
+    return Unit(units_of(rendered(pod, *others))[name].content)
+
+
+def units_of(result: Rendered) -> dict[str, File]:
+    """The unit files by their names."""
+    assert all(path.startswith("/etc/systemd/system/") for path in result.unit_files())
+    return {path.rpartition("/")[2]: file for path, file in result.unit_files().items()}
 
 
 def main_unit(container: dict[str, Any], *others: dict[str, Any], **pod: Any) -> Unit:
@@ -105,7 +113,7 @@ def test_the_record_of_units_says_what_must_be_enabled_running_and_probed() -> N
 def test_back_off_comes_before_every_start() -> None:
     command = main_unit({}).one("ExecStartPre")
     assert command.startswith("-+")
-    assert command.endswith(f'keeper.py" "back-off" "{BASE}.service"')
+    assert command.endswith(f'keeper" "back-off" "{BASE}.service"')
 
 
 def test_grace() -> None:
@@ -182,13 +190,13 @@ def test_liveness_and_readiness_are_asked_by_one_timer_as_often_as_the_quickest_
         "livenessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 30},
         "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 5},
     }
-    units = rendered(pod_of(container)).unit_files()
+    units = units_of(rendered(pod_of(container)))
     assert Unit(units[f"{BASE}._probes.timer"].content).one("OnUnitInactiveSec") == "5"
-    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper.py" "probe"')
+    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper" "probe"')
 
 
 def test_without_probes_nothing_ever_runs_beside_the_daemon() -> None:
-    assert set(rendered(pod_of({})).unit_files()) == {f"{BASE}.service"}
+    assert set(units_of(rendered(pod_of({})))) == {f"{BASE}.service"}
 
 
 def test_a_startup_probe_holds_the_start_up_without_a_limit() -> None:
@@ -203,15 +211,14 @@ def test_hooks() -> None:
     assert text.one("ExecStartPost") == '"/bin/sh" "-c" "echo \\"$$HOME\\" 100%%"'
     assert text.one("ExecStop").endswith(" /bin/sleep 3")
     web = main_unit({"lifecycle": {"preStop": {"httpGet": {"port": 80}}}})
-    assert web.one("ExecStop").endswith(f'keeper.py" "preStop" "{BASE}.service"')
+    assert web.one("ExecStop").endswith(f'keeper" "preStop" "{BASE}.service"')
 
 
 def test_the_keeper_travels_with_its_revision() -> None:
     probe = {"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}}
     container = {"workingDir": "/srv", "livenessProbe": probe, "lifecycle": {"preStop": {"httpGet": {"port": 81}}}}
     files = rendered(pod_of(container)).files
-    compile(files["keeper.py"].content, "keeper.py", "exec")
-    assert b"def run_probe(" in files["keeper.py"].content
+    assert b"def run_probe(" in files["keeper/everynode/probes.py"].content
     entry = json.loads(files["keeper.json"].content)["units"][f"{BASE}.service"]
     assert entry["probes"]["liveness"]["httpGet"]["port"] == 80
     assert entry["preStop"]["httpGet"]["port"] == 81
@@ -307,15 +314,16 @@ def test_a_port_that_somebody_holds(family: int, protocol: str, monkeypatch: pyt
         port = server.getsockname()[1]
         ports = [{"containerPort": port, "protocol": protocol}]
         daemon = runtime(pod_of({"ports": ports}, hostNetwork=True))
-        monkeypatch.setattr(systemd, "_unit_of", lambda _pid: "nginx.service")
-        monkeypatch.setattr(systemd, "_command_of", lambda _pid: "nginx")
-        assert daemon.held_ports([]) == [f"port {port}/{protocol} is held by nginx (pid {os.getpid()}, nginx.service)"]
-        assert daemon.held_ports(["nginx.service"]) == []
+        monkeypatch.setattr(held, "_unit_of", lambda _pid: "nginx.service")
+        monkeypatch.setattr(held, "_command_of", lambda _pid: "nginx")
+        holder = f"nginx (pid {os.getpid()}, nginx.service)"
+        assert daemon.held_ports([], []) == [f"port {port}/{protocol} is held by {holder}"]
+        assert daemon.held_ports(["nginx.service"], []) == []
         elsewhere = runtime(pod_of({"ports": ports}, hostNetwork=True))
         elsewhere.definition["ports"][0]["hostIP"] = "127.0.0.9"
-        assert elsewhere.held_ports([]) == []
-        assert runtime(pod_of({"ports": ports})).held_ports([]) == []
-    assert daemon.held_ports([]) == []
+        assert elsewhere.held_ports([], []) == []
+        assert runtime(pod_of({"ports": ports})).held_ports([], []) == []
+    assert daemon.held_ports([], []) == []
 
 
 # --------------------------------------------------------------------------------------------------- several containers
@@ -333,12 +341,12 @@ def test_each_container_is_a_unit_and_a_target_holds_them_together() -> None:
     files = rendered(POD)
     names = [f"{BASE}.{name}.service" for name in ("prepare", "proxy", "one", "two")]
     assert [entry["unit"] for entry in files.units] == [*names, f"{BASE}.target"]
-    assert Unit(files.unit_files()[f"{BASE}.target"].content).one("Wants").split() == names
-    assert all(f"PartOf={BASE}.target" in Unit(files.unit_files()[name].content) for name in names)
+    assert Unit(units_of(files)[f"{BASE}.target"].content).one("Wants").split() == names
+    assert all(f"PartOf={BASE}.target" in Unit(units_of(files)[name].content) for name in names)
 
 
 def test_init_containers_come_one_after_another_and_before_all_others() -> None:
-    units = {name: Unit(file.content) for name, file in rendered(POD).unit_files().items()}
+    units = {name: Unit(file.content) for name, file in units_of(rendered(POD)).items()}
     prepare, proxy = f"{BASE}.prepare.service", f"{BASE}.proxy.service"
     assert "Type=oneshot" in units[prepare]
     assert "RemainAfterExit=yes" in units[prepare]
@@ -422,7 +430,7 @@ def test_secrets_are_in_no_unit_and_in_no_file_that_others_may_read() -> None:
         assert file.secret, name
         assert not file.mode & 0o077, name
     assert result.directories["volumes"] == result.directories["environment"] == 0o700
-    text = Unit(result.unit_files()[f"{BASE}.service"].content)
+    text = Unit(units_of(result)[f"{BASE}.service"].content)
     assert text.one("ExecStart") == '"/usr/bin/agent" "--quiet" "${EVERYNODE_ARGUMENT_2}"'
     assert b'EVERYNODE_ARGUMENT_2="--password=hush"\n' in result.files["environment/main"].content
 
@@ -460,7 +468,7 @@ def read_command(line: str) -> list[str]:
 @given(st.lists(WORDS, max_size=6))
 def test_words_of_a_command_stay_as_they_are(words: list[str]) -> None:
     files = rendered(pod_of({"command": ["/bin/agent"], "args": [word.replace("$", "$$") for word in words]}))
-    text = files.unit_files()[f"{BASE}.service"].content.decode()
+    text = units_of(files)[f"{BASE}.service"].content.decode()
     assert not set(CONTROL.replace("\n", "")) & set(text)
     line = next(line for line in text.split("\n") if line.startswith("ExecStart="))
     assert read_command(line.partition("=")[2]) == ["/bin/agent", *words]
