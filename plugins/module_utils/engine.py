@@ -60,6 +60,7 @@ FIELDS = (
 )
 LIMITS = 5  # so many of them, at the end
 TEMPLATE = "[{}]".format(",".join("{{json .%s}}" % field for field in FIELDS))
+TEMPLATES = {"docker": TEMPLATE, "podman": TEMPLATE.replace(".Id}", ".ID}")}  # by its field, not by its name in JSON
 UP = ("running", "restarting", "stopping", "removing")  # in these a process may be there
 
 
@@ -104,7 +105,7 @@ class Container(NamedTuple):
 
 
 def read_container(line: str) -> Container:
-    """One line that TEMPLATE printed; raises ValueError."""
+    """One line that a template of these printed; raises ValueError."""
     try:
         values = json.loads(line)
         networks = values[10] or {}
@@ -184,7 +185,7 @@ class Engine:
     def inspect(self, names: Sequence[str]) -> list[Container]:
         if not names:
             return []
-        printed = self.call("container", "inspect", "--format", TEMPLATE, *names)
+        printed = self.call("container", "inspect", "--format", TEMPLATES[self.name], *names)
         return [read_container(line) for line in printed.splitlines() if line]
 
     def holder(self, name: str) -> Container | None:

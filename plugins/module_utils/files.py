@@ -55,6 +55,11 @@ def put(path: str) -> None:
     sync_directory(os.path.dirname(path))
 
 
+def discard(path: str) -> None:
+    """Forget what was prepared for this place, if anything was."""
+    remove(_beside(path))
+
+
 def write(path: str, file: File) -> None:
     prepare(path, file)
     put(path)

@@ -93,7 +93,7 @@ class Enforcer:
             self._wait_ready(runtime, timeout)
         except InstanceError as error:
             with self._lock():
-                what = self._put_back(definition["revision"], former, timeout) if changes else ""
+                what = self._put_back(runtime.folder, former, timeout) if changes else ""
             raise InstanceError(f"{error}{what}") from None
         with self._lock():
             self._prune(definition["revisionHistoryLimit"])
@@ -289,8 +289,8 @@ class Enforcer:
                     "revisions": [],
                 },
             )
-            if runtime.definition["revision"] not in entry["revisions"]:
-                entry["revisions"].append(runtime.definition["revision"])
+            if runtime.folder not in entry["revisions"]:
+                entry["revisions"].append(runtime.folder)
         os.makedirs(self.directory, mode=0o755, exist_ok=True)
         records.save(self.directory, record)
 
@@ -345,11 +345,16 @@ class Enforcer:
         wanted = [entry["unit"] for entry in rendered.units]
         restart = self._needs_restart(runtime, rendered, found)
         if restart:
-            stale = [unit for unit in self._own_units() if unit not in wanted]
+            # Another runtime's unit may have the same name in another place.
+            stale = [
+                unit
+                for unit in self._own_units()
+                if unit not in wanted or _unit_path(unit) not in rendered.unit_files()
+            ]
             running = _running({*self._own_units(), *wanted})
             containers = self._own_containers(record["runtime"])
             if not self.check_mode:
-                self._prepare(definition, rendered, record)
+                self._prepare(runtime, rendered, record)
             if running:
                 self._act("stop " + ", ".join(running), _stop, running)
             if any(containers.values()):
@@ -393,9 +398,12 @@ class Enforcer:
         self._remove_directories(record)
         return "\nIt was removed again, and {} given back.".format(", ".join(replaced))
 
-    def _stop_and_remove(self, units: Sequence[str]) -> None:
-        _stop(_running(units))
-        remove_units(units)
+    def _stop_and_remove(self, names: Sequence[str]) -> None:
+        _stop(_running(names))
+        remove_units(names)
+        for unit in names:
+            for path in (os.path.join(UNIT_DIRECTORY, unit), units.quadlet_path(unit)):
+                files.discard(path)
 
     def _needs_restart(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> bool:
         """False if files and links are all as they should be, so that starting or enabling is enough."""
@@ -417,15 +425,15 @@ class Enforcer:
             for unit, state in loaded.items()
         )
 
-    def _prepare(self, definition: Mapping[str, Any], rendered: Rendered, record: dict[str, Any]) -> None:
+    def _prepare(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any]) -> None:
         """All that takes room on a disk, while the old instance still runs.
 
         The record comes first, so that whatever follows is known to be ours.
         """
-        now, revision = time.time(), definition["revision"]
+        now, revision = time.time(), runtime.folder
         others = [entry for entry in record["history"] if entry["revision"] != revision]
         record.update(
-            runtime=definition["runtime"],
+            runtime=runtime.definition["runtime"],
             revision=revision,
             created=record["created"] or now,
             units=rendered.units,

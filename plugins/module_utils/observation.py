@@ -53,7 +53,7 @@ everynode_listing() {
 
 SCRIPT = (
     r"""
-LC_ALL=C; export LC_ALL
+LC_ALL=C; PODMAN_IGNORE_CGROUPSV1_WARNING=1; export LC_ALL PODMAN_IGNORE_CGROUPSV1_WARNING
 root=/var/lib/everynode
 if [ "$(id -u)" != 0 ]; then echo 'everynode-observation needs root'; exit 0; fi
 if [ ! -d /run/systemd/system ]; then echo 'everynode-observation needs systemd'; exit 0; fi
@@ -109,22 +109,28 @@ everynode_containers() {
         echo "trouble=$names"
         return
     }
-    if [ -n "$names" ]; then
-        timeout 30 "$1" container inspect --format '"""
-    + engine.TEMPLATE
-    + r"""' $names
-    fi
+    if [ -n "$names" ]; then timeout 30 "$1" container inspect --format "$2" $names; fi
 }
 for candidate in $engines; do
     echo "=== containers $candidate"
     case $candidate in
-        # Asking would start an engine that was stopped, through its socket.
-        docker) if [ ! -e /run/docker.pid ]; then echo 'trouble=it is not running'; continue; fi ;;
-        # Asking would make the storage of one that was never used.
-        podman) if [ ! -e /var/lib/containers/storage/db.sql ] &&
-            [ ! -e /var/lib/containers/storage/libpod/bolt_state.db ]; then continue; fi ;;
-    esac
-    PODMAN_IGNORE_CGROUPSV1_WARNING=1 everynode_containers "$candidate" 2>/dev/null
+        docker)
+            # Asking would start an engine that was stopped, through its socket.
+            if [ ! -e /run/docker.pid ]; then echo 'trouble=it is not running'; continue; fi
+            everynode_containers docker '"""
+    + engine.TEMPLATES["docker"]
+    + r"""'
+            ;;
+        podman)
+            # Asking would make the storage of one that was never used.
+            if [ -e /var/lib/containers/storage/db.sql ] || [ -e /var/lib/containers/storage/libpod/bolt_state.db ]
+            then
+                everynode_containers podman '"""
+    + engine.TEMPLATES["podman"]
+    + r"""'
+            fi
+            ;;
+    esac 2>/dev/null
 done
 for directory in "$root"/*/*/; do
     directory=${directory%/}
@@ -462,7 +468,7 @@ def _instance(
     return Instance(
         namespace=namespace,
         name=name,
-        revision=current or None,
+        revision=_hash(current) or None,
         runtime=runtime,
         intact=not damage,
         damage=tuple(damage),
@@ -503,7 +509,7 @@ class _Pod:
                 found.append(f"the container {name} is missing")
             elif self.made.get(name, {}).get("id") != container.id:
                 found.append(f"the container {name} was not made by everynode")
-            elif container.labels.get(engine.REVISION) != self.record["revision"]:
+            elif container.labels.get(engine.REVISION) != _hash(self.record["revision"]):
                 found.append(f"the container {name} is of another revision")
             elif self.made[name].get("limits") != list(container.limits):
                 found.append(f"the limits or the restart policy of the container {name} were changed")
@@ -525,6 +531,11 @@ class _Pod:
         if wanted.get("readiness"):
             return _probed(name, self.states.get(name + ".container", {}), container.invocation, self.clocks)
         return "", engine.epoch(container.started)
+
+
+def _hash(folder: str) -> str:
+    """The revision whose folder is this; for containers the engine is part of its name."""
+    return folder.partition(".")[0]
 
 
 def container_words(container: Container) -> str:

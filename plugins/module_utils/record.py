@@ -9,7 +9,7 @@ It says what was put in place and what has to be given back, never what runs: th
 ``runtime``       systemd, docker or podman
 ``containers``    [{"name", "container", "readiness"}], those that the engine keeps running of the current revision
 ``images``        {id: {"reference", "pulled", "revisions"}}, of docker or podman; ``pulled``: by us, so they go with us
-``revision``      the revision that was put in place last
+``revision``      the revision that was put in place last, by its folder's name: its hash, and an engine if there is one
 ``created``       when the first instance was made here, seconds since the epoch
 ``history``       [{"revision", "at"}], oldest first, each revision at its latest switch
 ``replaced``      {unit: {"active", "enabled", "masked"}}, the state of foreign units before ours took their place

@@ -50,7 +50,6 @@ def remove_units(units: Sequence[str]) -> None:
     for unit in units:
         files.remove(os.path.join(UNIT_DIRECTORY, unit))
         files.remove(quadlet_path(unit))
-        files.remove(os.path.join(UNIT_DIRECTORY, f".{unit}.new"))
         files.remove(os.path.join(UNIT_DIRECTORY, unit + ".d"))
         files.remove(os.path.join(UNIT_DIRECTORY, "multi-user.target.wants", unit))
         for suffix in (".json", ".json.new", ".lock", ".backoff", ".backoff.new", ".killed"):
@@ -61,5 +60,5 @@ def remove_units(units: Sequence[str]) -> None:
 
 
 def quadlet_path(unit: str) -> str:
-    """The file from which Podman's generator makes this service."""
-    return os.path.join(QUADLET_DIRECTORY, unit[: -len(".service")] + ".kube")
+    """The file from which Podman's generator makes a service of this name."""
+    return os.path.join(QUADLET_DIRECTORY, os.path.splitext(unit)[0] + ".kube")

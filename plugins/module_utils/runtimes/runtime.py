@@ -81,7 +81,10 @@ class Runtime:
         self.key = "{}/{}".format(definition["namespace"], definition["name"])
         self.base = "everynode.{}.{}".format(definition["namespace"], definition["name"])
         self.directory = os.path.join(ROOT, definition["namespace"], definition["name"])
-        self.revision = os.path.join(self.directory, "revisions", definition["revision"])
+        # An engine is part of the name: what is written for one must not touch what runs under the other.
+        runtime = definition["runtime"]
+        self.folder = definition["revision"] + ("" if runtime == "systemd" else "." + runtime)
+        self.revision = os.path.join(self.directory, "revisions", self.folder)
         self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
