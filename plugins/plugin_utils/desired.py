@@ -21,16 +21,15 @@ from .scheduling import Node, eligibility
 NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this node, does not declare it")
 DELETED = Wanted("", False, False, "it is being deleted")
 
-NOBODY_LOOKED: Mapping[str, Seen] = {}
-
 # Stands for a node that nobody has looked at yet, to find out whether a manifest can be carried out at all.
 ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", ("docker",), 0.0)
 
 
 def desired(
-    manifests: Mapping[str, Manifests], nodes: Mapping[str, Node], seen: Mapping[str, Seen] = NOBODY_LOOKED
+    manifests: Mapping[str, Manifests], nodes: Mapping[str, Node], seen: Mapping[str, Seen] | None = None
 ) -> list[tuple[Settings, dict[str, Wanted]]]:
-    """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys.
+    """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys; without ``seen``,
+    nobody has looked at them yet.
 
     The settings are those of the first node's rendering: a strategy cannot differ from node to node.
     """
@@ -42,7 +41,7 @@ def desired(
             if id(daemonset) not in revisions:
                 revisions[id(daemonset)] = revision(daemonset, manifests[name])
             settings.setdefault(daemonset.key, settings_of(daemonset))
-            look = seen.get(name, Seen()).observation
+            look = seen[name].observation if seen and name in seen else None
             wanted.setdefault(daemonset.key, {})[name] = wanted_on(node, daemonset, revisions[id(daemonset)], look)
     in_order = sorted(settings, key=lambda key: (settings[key].namespace, settings[key].name))  # as kubectl lists them
     return [(settings[key], {name: wanted[key].get(name, NOT_DECLARED_HERE) for name in nodes}) for key in in_order]
