@@ -28,10 +28,9 @@ ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 
 def desired(
     manifests: Mapping[str, Manifests], nodes: Mapping[str, Node], seen: Mapping[str, Seen] | None = None
 ) -> list[tuple[Settings, dict[str, Wanted]]]:
-    """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys; without ``seen``,
-    nobody has looked at them yet.
+    """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys.
 
-    The settings are those of the first node's rendering: a strategy cannot differ from node to node.
+    Without ``seen`` nobody has looked at the nodes yet. The settings are those of the first node's rendering: a strategy cannot differ from node to node.
     """
     settings: dict[str, Settings] = {}
     wanted: dict[str, dict[str, Wanted]] = {}
