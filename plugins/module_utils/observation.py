@@ -530,7 +530,7 @@ class _Pod:
             return f"{name} is {container_words(container)}", None
         if wanted.get("readiness"):
             return _probed(name, self.states.get(name + ".container", {}), container.invocation, self.clocks)
-        return "", engine.epoch(container.started)
+        return "", engine.epoch(container.started) if wanted.get("container") else None
 
 
 def _hash(folder: str) -> str:

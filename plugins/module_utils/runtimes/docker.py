@@ -78,6 +78,10 @@ class Docker(Containers):
         words += ["--mount", "type=bind,source=/usr,target=/usr,readonly", pods.PAUSE_IMAGE, *pods.PAUSE_COMMAND]
         return {"name": self.pause_name(), "role": "pause", "create": words, "environment": {}}
 
+    def record_entries(self) -> list[dict[str, Any]]:
+        pause = [{"name": self.pause_name(), "container": None, "readiness": False}] if self.has_pause() else []
+        return pause + super().record_entries()
+
     def container_entries(self) -> list[dict[str, Any]]:
         return [self._entry(container) for container in self.definition["containers"]]
 
