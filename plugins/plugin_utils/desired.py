@@ -30,7 +30,8 @@ def desired(
 ) -> list[tuple[Settings, dict[str, Wanted]]]:
     """For each DaemonSet its settings and what each node should have of it. All mappings have the nodes as keys.
 
-    Without ``seen`` nobody has looked at the nodes yet. The settings are those of the first node's rendering: a strategy cannot differ from node to node.
+    Without ``seen`` nobody has looked at the nodes yet.
+    The settings are those of the first node's rendering: a strategy cannot differ from node to node.
     """
     settings: dict[str, Settings] = {}
     wanted: dict[str, dict[str, Wanted]] = {}
