@@ -54,10 +54,11 @@ class Machine:
         """A file of the node."""
         return self.run(f"cat '{path}'").stdout
 
-    def write(self, path: str, content: str, *, mode: int = 0o644) -> None:
+    def write(self, path: str, content: str | bytes, *, mode: int = 0o644) -> None:
         """Puts a file of root's into an existing folder of the node."""
         folder, name = path.rsplit("/", 1)
-        self._container.put_archive(folder or "/", archive_of(name, content.encode(), mode))
+        data = content.encode() if isinstance(content, str) else content
+        self._container.put_archive(folder or "/", archive_of(name, data, mode))
 
     def pause(self) -> None:
         """Freezes it: connections hang instead of being refused."""
