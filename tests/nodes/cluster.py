@@ -94,13 +94,16 @@ class Cluster:
             return list(pool.map(ensure, wanted))
 
     def registry(self, name: str = "registry", *, login: tuple[str, str] | None = None) -> Registry:
-        """The cluster's registry of this name, started and empty if it is not there yet.
+        """The cluster's registry of this name, started and empty if there is none that answers.
 
         With a login, user and password, it serves nobody without.
         """
         for container in self._containers(f"{REGISTRY_LABEL}={name}"):
-            return Registry(self.client, container)
-        return create_registry(self.client, self._label, name, ensure_container_images(self.client)["registry"], login)
+            registry = Registry(self.client, container)
+            if registry.login == login and registry.answers():
+                return registry
+            registry.remove()
+        return create_registry(self.client, self._label, name, self.container_image("registry"), login)
 
     def container_image(self, name: str) -> str:
         """The name by which this machine's engine knows an image to serve: toolbox, node-exporter or log-collector."""

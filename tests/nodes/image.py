@@ -10,6 +10,7 @@ An image with engines is a layer on the plain one of its suite; what runs in con
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import subprocess
@@ -177,6 +178,7 @@ def _ensure_plain_image(client: docker.DockerClient, suite: str) -> str:
     return recipe.tag
 
 
+@functools.cache
 def package_sources(suite: str) -> tuple[str, ...]:
     """This machine's Debian archives as one-line sources for a suite; none means the bootstrap's own default."""
     if find_program("apt-get") is None:
@@ -197,6 +199,7 @@ def package_sources(suite: str) -> tuple[str, ...]:
     return tuple(sources)
 
 
+@functools.cache
 def apt_settings() -> tuple[str, ...]:
     if find_program("apt-config") is None:
         return ()

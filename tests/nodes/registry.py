@@ -111,10 +111,17 @@ class Registry(Machine):
     def start(self) -> None:
         self._container.exec_run(["docker-registry", "serve", CONFIG], detach=True)
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not self.answers():
             if time.monotonic() > deadline:
                 raise NodesError(f"the registry {self.name} did not start within {START_SECONDS} s")
             time.sleep(0.05)
+
+    def answers(self) -> bool:
+        try:
+            with self._get("/v2/"):
+                return True
+        except OSError:
+            return False
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -147,13 +154,6 @@ class Registry(Machine):
             yield
         finally:
             self.run(f"mv {blob}.good {blob}")
-
-    def _answers(self) -> bool:
-        try:
-            with self._get("/v2/"):
-                return True
-        except OSError:
-            return False
 
     def _get(self, path: str) -> Any:
         headers = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
