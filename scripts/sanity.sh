@@ -14,7 +14,7 @@ venv=$PWD/$1
 
 # tests/data stays behind: it holds other people's manifests as they wrote them.
 # The copy is a repository of its own, or ansible-test would see that git ignores all that lies in .cache.
-copy=.cache/sanity/ansible_collections/everynode/daemonset
+copy=.cache/sanity$1/ansible_collections/everynode/daemonset
 rm -rf "$copy"
 mkdir -p "$copy"
 git init --quiet "$copy"
@@ -45,5 +45,6 @@ for folder in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin; do
 done
 export PATH=$venv/bin:$path
 
+# Two at the same time would make the same virtual environments.
 cd "$copy"
-exec ansible-test sanity --local --color no
+exec flock ~/.ansible/test/lock ansible-test sanity --local --color no

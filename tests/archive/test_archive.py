@@ -93,7 +93,9 @@ def control(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Control:
 
 @pytest.fixture(scope="module")
 def inventory() -> Iterator[Path]:
-    with Cluster("archive") as cluster:
+    # Beside it another ansible-core may be at work on the same.
+    version = importlib.metadata.version("ansible-core").replace(".", "-")
+    with Cluster(f"archive-{version}") as cluster:
         yield cluster.write_inventory(cluster.up([NodeSpec("node1")]))
 
 

@@ -25,6 +25,7 @@ from docker.models.containers import Container
 from .errors import NodesError
 from .host import connect, make_room_for_nodes, need_program
 from .image import ensure_container_images, ensure_image
+from .lock import one_at_a_time
 from .node import CLUSTER_LABEL, NODE_LABEL, Node, NodeSpec, create
 from .registry import REGISTRY_LABEL, Registry, create_registry
 
@@ -65,6 +66,7 @@ class Cluster:
     def _containers(self, label: str) -> list[Container]:
         return self.client.containers.list(all=True, filters={"label": [f"{CLUSTER_LABEL}={self._label}", label]})
 
+    @one_at_a_time
     def up(self, specs: Iterable[NodeSpec]) -> list[Node]:
         """The nodes asked for, booted, in the order asked for.
 
@@ -93,6 +95,7 @@ class Cluster:
         with ThreadPoolExecutor(PARALLEL) as pool:
             return list(pool.map(ensure, wanted))
 
+    @one_at_a_time
     def registry(self, name: str = "registry", *, login: tuple[str, str] | None = None) -> Registry:
         """The cluster's registry of this name, started and empty if there is none that answers.
 
@@ -105,6 +108,7 @@ class Cluster:
             registry.remove()
         return create_registry(self.client, self._label, name, self.container_image("registry"), login)
 
+    @one_at_a_time
     def container_image(self, name: str) -> str:
         """The name by which this machine's engine knows an image to serve: toolbox, node-exporter or log-collector."""
         return ensure_container_images(self.client)[name]

@@ -5,7 +5,8 @@
 """Real nodes for the tests of this folder: started once for all of them, removed at the end.
 
 With EVERYNODE_KEEP_NODES=1 they are still there afterwards (`python -m tests.nodes list --cluster tests`), and the next
-run goes on with them.
+run goes on with them. Where several workers share the tests (pytest -n 2), each has nodes of its own: those of the
+clusters tests-gw0 and tests-gw1.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ MANIFESTS = Path(__file__).resolve().parents[1] / "data" / "manifests"
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster("tests")
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    cluster = Cluster(f"tests-{worker}" if worker else "tests")
     yield cluster
     if not os.environ.get("EVERYNODE_KEEP_NODES"):
         cluster.down()
