@@ -72,7 +72,7 @@ def in_use(name: str) -> bool:
 
 
 class EngineError(Exception):
-    """What the engine said when it refused, in its own last line."""
+    """What the engine said when it refused, in one line."""
 
 
 class Container(NamedTuple):
@@ -161,7 +161,7 @@ class Engine:
         except subprocess.TimeoutExpired as error:
             raise EngineError(f"{self.title} did not answer `{self.name} {arguments[0]}` in {seconds:g} s") from error
         if process.returncode:
-            raise EngineError(_last_line(process.stderr) or _last_line(process.stdout) or "it failed without a word")
+            raise EngineError(_reason(process.stderr) or _reason(process.stdout) or "it failed without a word")
         return process.stdout.decode("utf-8", "replace")
 
     def trouble(self) -> str:
@@ -194,6 +194,14 @@ class Engine:
             return self.inspect([name])[0]
         except EngineError:
             return None
+
+    def pod_labels(self, name: str) -> dict[str, str] | None:
+        """Those of the pod of this name, whoever made it, if there is one."""
+        try:
+            labels = json.loads(self.call("pod", "inspect", "--format", "{{json .Labels}}", name))
+        except EngineError:
+            return None
+        return {str(key): str(value) for key, value in (labels or {}).items()}
 
     def logs(self, name: str, lines: int = 10) -> str:
         """The last lines that a container printed, on either stream."""
@@ -235,13 +243,25 @@ class Engine:
             else:
                 self.call("pull", "--quiet", *options, reference, seconds=PULL_SECONDS)
 
-    def forget_image(self, identifier: str) -> bool:
-        """False if something else still uses it."""
+    def forget_image(self, reference: str, identifier: str) -> None:
+        """Take this name from the image; the image goes with its last one, unless something else still uses it."""
+        with contextlib.suppress(EngineError):
+            if self.image_id(reference) == identifier:
+                self.call("image", "rm", reference)
+            elif not int(self.call("image", "inspect", "--format", "{{len .RepoTags}}", identifier)):
+                self.call("image", "rm", identifier)  # the name has moved on to a newer one
+
+    def images(self, repository: str) -> list[str]:
+        """The ids of all images of this name, whatever their tags."""
         try:
-            self.call("image", "rm", identifier)
+            return self.call("image", "ls", "--quiet", "--no-trunc", "--filter", f"reference={repository}").split()
         except EngineError:
-            return False
-        return True
+            return []
+
+    def forget_images(self, repository: str) -> None:
+        for identifier in self.images(repository):
+            with contextlib.suppress(EngineError):  # it refuses while a container uses it
+                self.call("image", "rm", identifier)
 
 
 @contextlib.contextmanager
@@ -266,7 +286,11 @@ def _own_config() -> dict[str, Any]:
         return {}
 
 
-def _last_line(output: bytes) -> str:
-    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("See '", "time="))] or lines
-    return lines[-1] if lines else ""
+def _reason(output: bytes) -> str:
+    """The line that says why, and not those that lead on to it or sum it up."""
+    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("See '", "time=", "Error: failed to start containers:"))]
+    line = (telling or lines or [""])[-1]
+    for prefix in ("docker: ", "Error response from daemon: ", "Error: "):
+        line = line[len(prefix) :] if line.startswith(prefix) else line
+    return line

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Sequence
 
-from . import engine, files, keeper, observation, pods, units
+from . import engine, files, images, keeper, observation, pods, units
 from . import record as records
 from .commands import run_command
 from .engine import Container, Engine, EngineError
@@ -136,25 +135,32 @@ class Enforcer:
     # ---------------------------------------------------------------------------------------------------------- staging
 
     def _stage(self, runtime: Runtime, found: Instance | None) -> Rendered:
-        definition = runtime.definition
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
+        try:
+            self._put_beside(runtime, rendered, found)
+        except (InstanceError, OSError):
+            self._forget_refused(runtime)
+            raise
+        return rendered
+
+    def _put_beside(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
+        """Get all that the revision needs, and write it, if nothing speaks against it."""
+        definition = runtime.definition
         root = runtime.revision
+        self._refuse_problems(runtime, sources_present=False)  # what speaks against it even before anything is got
         written = self._is_staged(root, rendered)
         fetched = self._fetch(runtime, written)
         # In a dry run what would have been fetched is not there; what is damaged would be fetched again.
-        sources_present = not self.check_mode or (
+        if not self.check_mode or (
             (found is None or found.intact)
             and not fetched
             and all(
                 source["kind"] in ("host", "image") or source["kind"] == "archive" and os.path.isdir(source["path"])
                 for source in definition["sources"]
             )
-        )
-        given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
-        problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up), self._own_ports())
-        if problems:
-            raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
+        ):
+            self._refuse_problems(runtime, sources_present=True)
         self._take_over(definition)
         self._show_difference(runtime, rendered)
         self._require_room(0 if written else sum(len(file.content) for file in rendered.files.values()))
@@ -163,18 +169,41 @@ class Enforcer:
             self._act(words, self._write_revision, root, rendered)
             if not self.check_mode:
                 self._validate(runtime)
-        return rendered
+
+    def _refuse_problems(self, runtime: Runtime, sources_present: bool) -> None:
+        definition = runtime.definition
+        given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
+        problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up), self._own_ports())
+        if problems:
+            raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
+
+    def _forget_refused(self, runtime: Runtime) -> None:
+        """Nothing of a revision stays that was not even staged."""
+        if self.check_mode or os.path.lexists(runtime.revision):
+            return
+        record = records.load(self.directory)
+        images.forget(self.directory, record, images.revisions(record) - {runtime.folder})
+        if not record["replaced"]:
+            self.actions.clear()
+        if record["revision"] or record["replaced"]:
+            records.save(self.directory, record)
+        elif os.path.isdir(self.directory) and set(os.listdir(self.directory)) <= {"record.json"}:
+            self._remove_directories(record)
 
     def _fetch(self, runtime: Runtime, written: bool) -> bool:
         """Get what is missing; whether that was anything. A revision that is here already was fetched once."""
         record = records.load(self.directory)
+        before = runtime.image_ids()
         fetched = False
         for words, get in runtime.fetch(runtime.secrets.get("registries", {}), again=not written):
             fetched = True
-            before = runtime.image_ids()
             self._act(words, get)
-            if not self.check_mode:
-                self._note_images(record, runtime, before)
+        if not self.check_mode:
+            ids = {**runtime.image_ids(), **dict.fromkeys(runtime.made_images(), "")}
+            if ids:
+                images.note(self.directory, record, runtime.definition["runtime"], runtime.folder, ids, before)
+                os.makedirs(self.directory, mode=0o755, exist_ok=True)
+                records.save(self.directory, record)
         return fetched
 
     def _validate(self, runtime: Runtime) -> None:
@@ -275,24 +304,6 @@ class Enforcer:
             Engine(name).remove(self.key, grace)
             for container in several:
                 _forget_state(container.name)
-
-    def _note_images(self, record: dict[str, Any], runtime: Runtime, before: Mapping[str, str]) -> None:
-        """Which images the revision takes, and whether they came to this node with us."""
-        ours = _pulled_by_us()
-        for reference, identifier in runtime.image_ids().items():
-            entry = record["images"].setdefault(
-                identifier,
-                {
-                    "engine": runtime.definition["runtime"],
-                    "reference": reference,
-                    "pulled": identifier not in before.values() or identifier in ours,
-                    "revisions": [],
-                },
-            )
-            if runtime.folder not in entry["revisions"]:
-                entry["revisions"].append(runtime.folder)
-        os.makedirs(self.directory, mode=0o755, exist_ok=True)
-        records.save(self.directory, record)
 
     # ---------------------------------------------------------------------------------------- units that ours replace
 
@@ -606,21 +617,11 @@ class Enforcer:
             if name not in used:
                 files.remove(os.path.join(archives, name))
         record["history"] = [entry for entry in record["history"] if entry["revision"] in keep]
-        self._forget_images(record, {current, *old[-1:]})
+        images.forget(self.directory, record, {current, *old[-1:]})
         records.save(self.directory, record)
 
-    def _forget_images(self, record: dict[str, Any], keep: set[str]) -> None:
-        """Images that came with us and that neither the current nor the last good revision takes."""
-        for identifier, entry in list(record["images"].items()):
-            entry["revisions"] = [revision for revision in entry["revisions"] if revision in keep]
-            if entry["revisions"]:
-                continue
-            if entry["pulled"] and engine.in_use(entry["engine"]):
-                Engine(entry["engine"]).forget_image(identifier)
-            del record["images"][identifier]
-
     def _remove_directories(self, record: dict[str, Any]) -> None:
-        self._forget_images(record, set())
+        images.forget(self.directory, record, set())
         for path in reversed(record["mount_points"]):
             _remove_if_empty(path)
         remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
@@ -802,15 +803,6 @@ def _forget_state(container: str) -> None:
     state = pods.state_file(container)
     for name in (state, state + ".new", container + ".lock", container + ".backoff", container + ".backoff.new"):
         keeper.forget(os.path.join(RUN, name))
-
-
-def _pulled_by_us() -> set[str]:
-    """The images that came to this node with any of our instances."""
-    pulled = set()
-    for directory in glob.glob(os.path.join(ROOT, "*", "*")):
-        images = records.load(directory)["images"]
-        pulled |= {identifier for identifier, entry in images.items() if entry.get("pulled")}
-    return pulled
 
 
 def _probe_seconds(definition: Mapping[str, Any]) -> float:

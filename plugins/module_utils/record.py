@@ -8,7 +8,7 @@ It says what was put in place and what has to be given back, never what runs: th
 ``units``         [{"unit", "container", "enabled", "active", "readiness"}], all that the current revision put in place
 ``runtime``       systemd, docker or podman
 ``containers``    [{"name", "container", "readiness"}], those that the engine keeps running of the current revision
-``images``        {id: {"reference", "pulled", "revisions"}}, of docker or podman; ``pulled``: by us, so they go with us
+``images``        what the revisions here take of an engine's images, see images.py
 ``revision``      the revision that was put in place last, by its folder's name: its hash, and an engine if there is one
 ``created``       when the first instance was made here, seconds since the epoch
 ``history``       [{"revision", "at"}], oldest first, each revision at its latest switch
@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "created": None,
     "units": [],
     "containers": [],
-    "images": {},
+    "images": [],
     "history": [],
     "replaced": {},
     "mount_points": [],

@@ -161,7 +161,7 @@ def run(module: AnsibleModule) -> dict:
     parameters = module.params
     definition = parameters["definition"]
     secrets = json.loads(base64.b64decode(parameters["secrets"])) if parameters["secrets"] else {}
-    secrets = {kind: secrets.get(kind, {}) for kind in ("environment", "arguments", "files")}
+    secrets = {kind: secrets.get(kind, {}) for kind in ("environment", "arguments", "files", "registries")}
     namespace, name = parameters["namespace"], parameters["name"]
     enforcer = Enforcer(namespace, name, check_mode=module.check_mode)
     result: dict = {}
@@ -193,11 +193,20 @@ def _without(text: str, secrets: dict) -> str:
     ]
     for one in secrets["files"].values():
         values += [base64.b64decode(content).decode("utf-8", "replace") for content in one.values()]
+    for login in secrets["registries"].values():
+        values += [login.get("auth", ""), *_decoded(login.get("auth", "")).split(":", 1)[1:]]
     parts = {part.strip() for value in values for part in (value, *value.split("\n"))}
     for part in sorted(parts, key=len, reverse=True):
         if len(part) > 3:
             text = text.replace(part, "********")
     return text
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except ValueError:
+        return ""
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import os
 from typing import Any, Iterator, Mapping, Sequence
 
 from .. import engine, keeper, pods
-from ..engine import Engine, EngineError
+from ..engine import ANSWER_SECONDS, Engine, EngineError
 from ..files import File
 from ..observation import RUN
 from .runtime import VALIDATION_SECONDS, Runtime, empty_dir_access
@@ -123,7 +123,8 @@ class Containers(Runtime):
     def image_ids(self) -> dict[str, str]:
         references = sorted({source["image"] for source in self.definition["sources"]})
         found = {reference: self.engine.image_id(reference) for reference in references}
-        return {reference: identifier for reference, identifier in found.items() if identifier}
+        made = {reference: "" for reference in self.made_images() if self.engine.images(reference)}
+        return {**{reference: identifier for reference, identifier in found.items() if identifier}, **made}
 
     def engine_trouble(self) -> str:
         trouble = self.engine.trouble()
@@ -155,11 +156,14 @@ class Containers(Runtime):
         for name in [self.name_of(one) for one in self.definition["containers"]] + ([pause["name"]] if pause else []):
             holder = self.engine.holder(name)
             if holder is not None and holder.labels.get(engine.INSTANCE) != self.key:
-                found.append(
-                    f"a container named {name} exists and was not made by everynode for {self.key}: it stays as it is. "
-                    "Remove it or rename it, or give the DaemonSet another name"
-                )
+                found.append(self._foreign(f"container named {name}"))
         return found
+
+    def _foreign(self, what: str) -> str:
+        return (
+            f"a {what} exists and was not made by everynode for {self.key}: it stays as it is. "
+            "Remove it or rename it, or give the DaemonSet another name"
+        )
 
     def _root_problems(self, container: Mapping[str, Any]) -> list[str]:
         """As the kubelet judges before it makes a container (verifyRunAsNonRoot)."""
@@ -180,23 +184,34 @@ class Containers(Runtime):
         if not self.definition["validate"]:
             return
         container = next(one for one in self.definition["containers"] if one["role"] == "main")
-        words = ["--rm", "--name", self.base + ".validate", *self._process_options(container, rehearsal=True)]
-        words += _command_options(self.definition["validate"], [], container["source"]["image"])
+        words = _command_options(self.definition["validate"], [], container["source"]["image"])
         try:
-            environment = self._special_environment(container["name"])
-            self.engine.call("run", "--pull", "never", *words, environment=environment, seconds=VALIDATION_SECONDS)
+            self._try_out("run", container, words, VALIDATION_SECONDS)
         except EngineError as error:
             raise OSError(f"everynode/validate failed, so nothing was changed: {error}") from error
 
     def _rehearse(self, container: Mapping[str, Any]) -> None:
-        name = "{}.{}.rehearsal".format(self.base, container["name"])
-        words = ["--pull", "never", "--name", name, *self._process_options(container, rehearsal=True)]
-        environment = self._special_environment(container["name"])
         try:
-            self.engine.call("create", *words, *self._command(container), environment=environment)
-            self.engine.call("rm", "--force", "--volumes", name)
+            self._try_out("create", container, self._command(container), ANSWER_SECONDS)
         except EngineError as error:
-            raise OSError(f"{self.engine.title} refuses it, so nothing was changed: {error}") from error
+            where = "container {}".format(container["name"])
+            raise OSError(f"{where}: {self.engine.title} refuses it, so nothing was changed: {error}") from error
+
+    def _try_out(self, verb: str, container: Mapping[str, Any], words: Sequence[str], seconds: float) -> None:
+        """Create or run a container like this one, and remove it; a killed run may have left one."""
+        name = "{}.{}.rehearsal".format(self.base, container["name"])
+        options = ["--pull", "never", "--name", name, *self._process_options(container, rehearsal=True)]
+        environment = self._special_environment(container["name"])
+        self._remove_rehearsal(name)
+        try:
+            self.engine.call(verb, *options, *words, environment=environment, seconds=seconds)
+        finally:
+            self._remove_rehearsal(name)
+
+    def _remove_rehearsal(self, name: str) -> None:
+        left = self.engine.holder(name)
+        if left is not None and left.labels.get(engine.INSTANCE) == self.key:
+            self.engine.call("rm", "--force", "--volumes", left.id)
 
     # --------------------------------------------------------------------------------------------------------- options
 

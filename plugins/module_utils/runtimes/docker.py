@@ -63,6 +63,9 @@ class Docker(Containers):
             volume["kind"] == "emptyDir" and volume["medium"] == "Memory" for volume in self.definition["volumes"]
         )
 
+    def made_images(self) -> list[str]:
+        return [pods.PAUSE_IMAGE] if self.has_pause() else []
+
     def needs_looking_after(self) -> bool:
         return self.has_pause() or super().needs_looking_after()
 

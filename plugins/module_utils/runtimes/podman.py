@@ -20,12 +20,16 @@ from .runtime import RESTART_SECONDS, as_json, quote, specifiers, unit_entry, un
 
 # Quadlet (Podman 4.4 and newer) is a generator of systemd's.
 QUADLET = "/usr/lib/systemd/system-generators/podman-system-generator"
+PAUSE_IMAGE = "localhost/podman-pause"  # which Podman makes for its first pod
 NETWORK = "podman"  # the engine's own; without a name `kube play` would make another one and leave it
 
 
 class Podman(Containers):
     def name_of(self, container: Mapping[str, Any]) -> str:
         return "{}-{}".format(self.base, container["name"])
+
+    def made_images(self) -> list[str]:
+        return [PAUSE_IMAGE]
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
         content = self.environment_files()
@@ -36,6 +40,12 @@ class Podman(Containers):
             return content, [unit_entry(self.unit, enabled=False)], self.record_entries()
         content["units/" + self.unit] = unit_text(self._service())
         return content, [unit_entry(self.unit)], self.record_entries()
+
+    def _foreign_containers(self) -> list[str]:
+        labels = self.engine.pod_labels(self.base)
+        if labels is None or labels.get(engine.INSTANCE) == self.key:
+            return super()._foreign_containers()
+        return [self._foreign(f"pod named {self.base}")]
 
     # ------------------------------------------------------------------------------------------------------------ unit
 

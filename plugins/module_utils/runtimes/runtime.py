@@ -107,8 +107,12 @@ class Runtime:
         return []
 
     def image_ids(self) -> dict[str, str]:
-        """{reference: id} of the images that it takes and that are on the node."""
+        """{reference: id} of the images that it takes and that are on the node; see images.py."""
         return {}
+
+    def made_images(self) -> list[str]:
+        """The names of images that are made on the node for it."""
+        return []
 
     def process_problems(self, sources_present: bool) -> list[str]:
         """What would keep the processes from starting here."""
