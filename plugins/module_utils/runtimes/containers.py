@@ -16,7 +16,7 @@ from ..files import File
 from ..observation import RUN
 from .runtime import VALIDATION_SECONDS, Runtime, empty_dir_access
 
-SECCOMP_ROOT = "/var/lib/kubelet/seccomp"  # where Kubernetes looks for localhostProfile, and Podman too
+SECCOMP_PROFILES = "/var/lib/kubelet/seccomp"  # where Kubernetes keeps them; Podman's paths begin there
 ANSWERING = "Start it, and see what it says of itself, with: systemctl start {0}; journalctl -u {0}"
 # What a variable may not be called if it has to pass through the engine's own environment.
 ENGINES_OWN = ("PATH", "HOME", "LC_ALL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -362,7 +362,7 @@ def _security_options(security: Mapping[str, Any]) -> Iterator[str]:
     if seccomp and seccomp["type"] == "Unconfined":
         yield "seccomp=unconfined"
     elif seccomp and seccomp["type"] == "Localhost":
-        yield "seccomp=" + os.path.join(SECCOMP_ROOT, seccomp["profile"])
+        yield "seccomp=" + seccomp["profile"]
     if security["appArmor"] and security["appArmor"] != "runtime/default":
         yield "apparmor=" + security["appArmor"]
     for kind in ("user", "role", "type", "level"):

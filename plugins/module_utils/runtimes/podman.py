@@ -14,7 +14,7 @@ from typing import Any, Mapping
 
 from .. import engine
 from ..files import File
-from .containers import Containers, cpu_shares
+from .containers import SECCOMP_PROFILES, Containers, cpu_shares
 from .docker import STOP_SECONDS
 from .runtime import RESTART_SECONDS, as_json, quote, specifiers, unit_entry, unit_text
 
@@ -252,6 +252,8 @@ def _security_context(security: Mapping[str, Any]) -> dict[str, Any]:
     if security["noNewPrivileges"]:
         context["allowPrivilegeEscalation"] = False
     if security["seccomp"]:
-        profile = {"type": security["seccomp"]["type"], "localhostProfile": security["seccomp"]["profile"]}
-        context["seccompProfile"] = {key: value for key, value in profile.items() if value}
+        context["seccompProfile"] = {"type": security["seccomp"]["type"]}
+        if security["seccomp"]["profile"]:
+            relative = os.path.relpath(security["seccomp"]["profile"], SECCOMP_PROFILES)
+            context["seccompProfile"]["localhostProfile"] = relative
     return {key: value for key, value in context.items() if value is not None}

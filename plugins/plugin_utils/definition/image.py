@@ -197,6 +197,9 @@ class Containers(Definition):
         if fields.get("runAsNonRoot") and fields.get("runAsUser") == 0:
             message = "Invalid value: true: runAsUser is 0, which is root"
             self.scope.refuse(paths["runAsNonRoot"], "Invalid", message)
+        if fields.get("runAsGroup") is not None and fields.get("runAsUser") is None:
+            detail = "engines take a group only together with a user; set runAsUser to the image's own"
+            self.scope.refuse(paths["runAsGroup"], "Invalid", f"Invalid value: {fields['runAsGroup']}: {detail}")
         for field, value in fields.get("seLinuxOptions", {}).items():
             where = f"{paths['seLinuxOptions']}.{field}"
             self.scope.require(PATH, value, where, "holds a line break or a NUL character")
