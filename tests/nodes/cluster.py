@@ -106,7 +106,9 @@ class Cluster:
             if registry.login == login and registry.answers():
                 return registry
             registry.remove()
-        return create_registry(self.client, self._label, name, self.container_image("registry"), login)
+        # Not by `container_image`, which would wait for the lock that is held here.
+        image = ensure_container_images(self.client)["registry"]
+        return create_registry(self.client, self._label, name, image, login)
 
     @one_at_a_time
     def container_image(self, name: str) -> str:
