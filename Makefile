@@ -18,7 +18,7 @@ help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 .PHONY: demo
-demo: venv ## Boot four nodes and run a node exporter on three of them
+demo: venv ## Boot six nodes, run a node exporter on three and a log collector in containers on two
 	@$(PYTHON) scripts/demo.py
 
 .PHONY: demo-down
