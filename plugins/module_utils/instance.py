@@ -670,7 +670,7 @@ class Enforcer:
         """The revision that is in place, if it still says what it is."""
         try:
             data = json.loads(self._in_place("definition.json") or b"")
-            former = runtime_of(dict(data["definition"], minReadySeconds=0), data["secrets"])
+            former = runtime_of(dict(data["definition"], minReadySeconds=0, validate=None), data["secrets"])
             former.render()
         except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
             return None

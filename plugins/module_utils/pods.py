@@ -44,7 +44,7 @@ class PodError(Exception):
 
 
 def call(order: Mapping[str, Any], verb: str) -> int:
-    pod = Pod(order)
+    pod = Pod(order, journal=True)
     verbs: dict[str, Callable[[], None]] = {
         "prepare": pod.prepare,
         "start": pod.start,
@@ -61,8 +61,10 @@ def call(order: Mapping[str, Any], verb: str) -> int:
 
 
 class Pod:
-    def __init__(self, order: Mapping[str, Any]):
+    def __init__(self, order: Mapping[str, Any], journal: bool = False):
+        """``journal``: whether what goes wrong is told there, which is right for the keeper only."""
         self.order = order
+        self.journal = journal
         self.engine = Engine(order["engine"])
         self.lasting = [entry for entry in order["containers"] if entry["role"] != "init"]
         self.made_path = os.path.join(order["directory"], "containers.json")
@@ -187,8 +189,8 @@ class Pod:
             if standing[entry["name"]].status in ("created", "exited", "dead"):
                 tell("<4>{}: it does not run: starting it".format(entry["name"]))
                 self.engine.call("start", entry["name"])
-            if entry["probes"] or "postStart" in entry:
-                ContainerTarget(self, entry).tick()
+            elif entry["probes"] or "postStart" in entry:
+                ContainerTarget(self, entry, standing[entry["name"]]).tick()
 
     def _whole_enough(self, standing: Mapping[str, Container]) -> bool:
         if self.engine.name == "docker":
@@ -264,14 +266,16 @@ def pause_archive() -> bytes:
 class ContainerTarget(Target):
     """One container under probes. The engine starts it again after its end, so its startup probe is counted here."""
 
-    def __init__(self, pod: Pod, entry: Mapping[str, Any]):
+    def __init__(self, pod: Pod, entry: Mapping[str, Any], container: Container | None = None):
+        """``container``: as it was seen just now, if it was."""
         name = entry["name"]
-        super().__init__(name, dict(entry, enter=[pod.engine.name, "exec", name], journal=True))
+        super().__init__(name, dict(entry, enter=[pod.engine.name, "exec", name], journal=pod.journal))
         self.pod = pod
+        self.container = container
         self.path = os.path.join(keeper.RUN, state_file(name))
 
     def process(self) -> Process:
-        container = self.pod.engine.inspect([self.unit])[0]
+        container = self.container or self.pod.engine.inspect([self.unit])[0]
         since = epoch(container.started)
         age = time.time() - since if since else 0.0
         return Process(

@@ -10,7 +10,7 @@ import io
 import os
 from typing import Any, Iterator, Mapping, Sequence
 
-from .. import engine, keeper, pods
+from .. import engine, files, keeper, pods
 from ..engine import ANSWER_SECONDS, Engine, EngineError
 from ..files import File
 from ..observation import RUN
@@ -18,6 +18,9 @@ from .runtime import VALIDATION_SECONDS, Runtime, empty_dir_access
 
 SECCOMP_PROFILES = "/var/lib/kubelet/seccomp"  # where Kubernetes keeps them; Podman's paths begin there
 ANSWERING = "Start it, and see what it says of itself, with: systemctl start {0}; journalctl -u {0}"
+LOOK_SECONDS = 10  # between two looks at a pod without probes
+RESOLVER_KINDS = ("nameservers", "searches", "options")
+RESOLVER_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")  # the first one if there is a stub
 # What a variable may not be called if it has to pass through the engine's own environment.
 ENGINES_OWN = ("PATH", "HOME", "LC_ALL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 ENGINES_OWN_PREFIXES = ("DOCKER_", "LD_", "GO", "CONTAINERS_", "PODMAN_")
@@ -91,7 +94,7 @@ class Containers(Runtime):
         return any(container["probes"] or container["lifecycle"] for container in self.lasting)
 
     def probe_period(self) -> int:
-        return super().probe_period() or (5 if self.needs_looking_after() else 0)
+        return super().probe_period() or (LOOK_SECONDS if self.needs_looking_after() else 0)
 
     # ----------------------------------------------------------------------------------------------- before the switch
 
@@ -311,6 +314,31 @@ def _command_options(command: Sequence[str] | None, arguments: Sequence[str], im
     if not command:
         return [image, *arguments]
     return ["--entrypoint", command[0], image, *command[1:], *arguments]
+
+
+def resolver(dns: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What /etc/resolv.conf is to hold, nothing if it is the node's own: dnsConfig adds to that, except with None."""
+    given = {kind: list(dns[kind]) for kind in RESOLVER_KINDS}
+    if dns["none"] or not any(given.values()):
+        return given
+    node = _node_resolver()
+    return {kind: list(dict.fromkeys([*node[kind], *given[kind]])) for kind in RESOLVER_KINDS}
+
+
+def _node_resolver() -> dict[str, list[str]]:
+    """Without what only answers on the node's own loopback, as engines leave it out too."""
+    found: dict[str, list[str]] = {kind: [] for kind in RESOLVER_KINDS}
+    for path in RESOLVER_FILES:
+        text = (files.read(path) or b"").decode("utf-8", "replace")
+        if text:
+            break
+    for line in text.splitlines():
+        word, *values = line.split() or [""]
+        if word == "nameserver" and values and not values[0].startswith(("127.", "::1")):
+            found["nameservers"].append(values[0])
+        elif word in ("search", "options"):
+            found["searches" if word == "search" else word] += values
+    return found
 
 
 def _csv(fields: Sequence[str]) -> str:

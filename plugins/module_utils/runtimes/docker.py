@@ -13,7 +13,7 @@ from typing import Any, Mapping
 
 from .. import pods
 from ..files import File
-from .containers import Containers
+from .containers import Containers, resolver
 from .runtime import RESTART_SECONDS, unit_entry, unit_text
 
 STOP_SECONDS = 60  # for all that stopping needs beyond the grace period
@@ -118,31 +118,25 @@ class Docker(Containers):
 
     def _pod_options(self) -> list[str]:
         """What belongs to the network namespace, whoever holds it."""
-        if self.pod["hostNetwork"]:
-            return ["--network", "host", *self._host_aliases()]
-        options = ["--network", "bridge", "--hostname", self.pod["hostname"], *self._host_aliases()]
-        dns = self.pod["dns"]
-        for option, values in (
-            ("--dns", dns["nameservers"]),
-            ("--dns-search", dns["searches"]),
-            ("--dns-option", dns["options"]),
-        ):
-            options += [word for value in values for word in (option, value)]
-        for container in self.lasting:
-            for port in container["ports"]:
-                if port["hostPort"]:
-                    options += ["--publish", _published(port)]
+        options = ["--network", "host"] if self.pod["hostNetwork"] else self._own_network()
+        for alias in self.pod["hostAliases"]:
+            for name in alias["hostnames"]:
+                options += ["--add-host", "{}:{}".format(name, alias["ip"])]
+        dns = resolver(self.pod["dns"])
+        for option, kind in (("--dns", "nameservers"), ("--dns-search", "searches"), ("--dns-option", "options")):
+            for value in dns[kind]:
+                options += [option, value]
         for name, value in sorted(self.pod["sysctls"].items()):
             options += ["--sysctl", f"{name}={value}"]
         return options
 
-    def _host_aliases(self) -> list[str]:
-        return [
-            word
-            for alias in self.pod["hostAliases"]
-            for name in alias["hostnames"]
-            for word in ("--add-host", "{}:{}".format(name, alias["ip"]))
-        ]
+    def _own_network(self) -> list[str]:
+        options = ["--network", "bridge", "--hostname", self.pod["hostname"]]
+        for container in self.lasting:
+            for port in container["ports"]:
+                if port["hostPort"]:
+                    options += ["--publish", _published(port)]
+        return options
 
 
 def _published(port: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Mapping
 
 from .. import engine
 from ..files import File
-from .containers import SECCOMP_PROFILES, Containers, cpu_shares
+from .containers import SECCOMP_PROFILES, Containers, cpu_shares, resolver
 from .docker import STOP_SECONDS
 from .runtime import RESTART_SECONDS, as_json, quote, specifiers, unit_entry, unit_text
 
@@ -149,14 +149,10 @@ class Podman(Containers):
         }
         if not self.pod["hostNetwork"]:
             spec["hostname"] = self.pod["hostname"]
-        dns = self.pod["dns"]
-        if dns["nameservers"] or dns["searches"] or dns["options"]:
-            spec["dnsPolicy"] = "None" if dns["none"] else "Default"
-            spec["dnsConfig"] = {
-                "nameservers": dns["nameservers"],
-                "searches": dns["searches"],
-                "options": [dict(zip(("name", "value"), option.split(":", 1))) for option in dns["options"]],
-            }
+        dns = resolver(self.pod["dns"])
+        if any(dns.values()):
+            options = [dict(zip(("name", "value"), option.split(":", 1))) for option in dns["options"]]
+            spec.update(dnsPolicy="None", dnsConfig=dict(dns, options=options))
         labels = {engine.INSTANCE: self.key, engine.REVISION: self.definition["revision"]}
         metadata = {"name": name, "labels": labels, "annotations": self._annotations()}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

@@ -27,6 +27,7 @@ from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY
 OUR_ENVIRONMENT = f"/usr/bin/env -i PATH={PATH} "
 VALIDATION_SECONDS = 120  # for everynode/validate
 RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
+NOT_THE_REVISIONS = ("minReadySeconds", "validate")  # of a definition: changing these changes nothing that runs
 KEEPER_MODULES = (commands, engine, keeper, pods, probes, verbs)
 KEEPER_MAIN = """\
 import os
@@ -134,7 +135,7 @@ class Runtime:
             units.append(unit_entry(self.base + "._probes.service", enabled=False, active=False))
         content.update(keeper_files())
         content["keeper.json"] = File(as_json(self.keeper_order()), 0o600, secret=True)
-        public = {key: value for key, value in self.definition.items() if key != "minReadySeconds"}
+        public = {key: value for key, value in self.definition.items() if key not in NOT_THE_REVISIONS}
         kept = {key: value for key, value in self.secrets.items() if key != "registries"}
         content["definition.json"] = File(as_json({"definition": public, "secrets": kept}), 0o600, secret=True)
         directories = {"environment": 0o700} if any(name.startswith("environment/") for name in content) else {}
