@@ -174,6 +174,15 @@ class Engine:
             return str(error)
         return ""
 
+    def version(self) -> tuple[int, ...]:
+        """Of the command that is here; () if it does not say."""
+        try:
+            said = self.call("--version")  # nobody else is asked, so it is the same whatever state the engine is in
+        except EngineError:
+            return ()
+        match = re.search(r"version (\d+(?:\.\d+)*)", said)
+        return tuple(map(int, match[1].split("."))) if match else ()
+
     # ------------------------------------------------------------------------------------------------------ containers
 
     def containers(self, instance: str) -> list[Container]:

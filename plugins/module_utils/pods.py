@@ -186,7 +186,8 @@ class Pod:
             keeper.restart_unit(self.order["unit"])
             return
         for entry in self.lasting:
-            if standing[entry["name"]].status in ("created", "exited", "dead"):
+            ended = standing[entry["name"]].status in ("created", "exited", "dead")
+            if ended and keeper.may_restart(entry["name"]):
                 tell("<4>{}: it does not run: starting it".format(entry["name"]))
                 self.engine.call("start", entry["name"])
             elif entry["probes"] or "postStart" in entry:

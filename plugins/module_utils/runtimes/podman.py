@@ -21,6 +21,9 @@ from .runtime import RESTART_SECONDS, as_json, quote, specifiers, unit_entry, un
 # Quadlet (Podman 4.4 and newer) is a generator of systemd's.
 QUADLET = "/usr/lib/systemd/system-generators/podman-system-generator"
 PAUSE_IMAGE = "localhost/podman-pause"  # which Podman makes for its first pod
+# Before this one Podman starts an init container again after it has succeeded, as often as it can, if the pod's
+# restartPolicy is Always or OnFailure.
+INIT_CONTAINERS_END = (4, 6)
 NETWORK = "podman"  # the engine's own; without a name `kube play` would make another one and leave it
 
 
@@ -30,6 +33,14 @@ class Podman(Containers):
 
     def made_images(self) -> list[str]:
         return [PAUSE_IMAGE]
+
+    def needs_looking_after(self) -> bool:
+        return not self._restarts_by_itself() or super().needs_looking_after()
+
+    def _restarts_by_itself(self) -> bool:
+        """Whether Podman starts again what ends; otherwise the keeper does."""
+        has_init = any(one["role"] == "init" for one in self.definition["containers"])
+        return not has_init or self.engine.version() >= INIT_CONTAINERS_END
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
         content = self.environment_files()
@@ -132,7 +143,7 @@ class Podman(Containers):
     def _pod(self, name: str) -> dict[str, Any]:
         containers = self.definition["containers"]
         spec: dict[str, Any] = {
-            "restartPolicy": "Always",
+            "restartPolicy": "Always" if self._restarts_by_itself() else "Never",
             "terminationGracePeriodSeconds": self.definition["terminationGracePeriodSeconds"],
             "hostNetwork": self.pod["hostNetwork"],
             "hostPID": self.pod["hostPID"],
