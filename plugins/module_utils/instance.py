@@ -116,10 +116,9 @@ class Enforcer:
             containers = self._own_containers(record["runtime"])
             for unit in own_units:
                 self._differs(_unit_path(unit), files.read(_unit_path(unit)), None)
+            self._end(_running(own_units), containers)
             if own_units:
-                self._act("stop and remove " + ", ".join(own_units), self._stop_and_remove, own_units)
-            if any(containers.values()):
-                self._act(_removal_words(containers), self._remove_containers, containers)
+                self._act("remove " + ", ".join(own_units), self._remove_units, own_units)
             self._give_back(record, [])
             if os.path.isdir(self.directory):
                 self._act("remove " + self.directory, self._remove_directories, record)
@@ -366,10 +365,7 @@ class Enforcer:
             containers = self._own_containers(record["runtime"])
             if not self.check_mode:
                 self._prepare(runtime, rendered, record)
-            if running:
-                self._act("stop " + ", ".join(running), _stop, running)
-            if any(containers.values()):
-                self._act(_removal_words(containers), self._remove_containers, containers)
+            self._end(running, containers)
             try:
                 if stale:
                     self._act("remove " + ", ".join(stale), remove_units, stale)
@@ -388,6 +384,22 @@ class Enforcer:
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
+    def _end(self, running: Sequence[str], containers: Mapping[str, Sequence[Container]]) -> None:
+        """Stop the units, then what is left of the containers.
+
+        A unit whose file was removed or masked no longer knows how to stop its containers: systemd would only kill
+        what watches them, and wait for it in vain. It is stopped when they are gone.
+        """
+        states = show(running, "LoadState") if any(containers.values()) else {}
+        lost = [unit for unit, state in states.items() if state.get("LoadState") != "loaded"]
+        loaded = [unit for unit in running if unit not in lost]
+        if loaded:
+            self._act("stop " + ", ".join(loaded), _stop, loaded)
+        if any(containers.values()):
+            self._act(_removal_words(containers), self._remove_containers, containers)
+        if lost:
+            self._act("stop " + ", ".join(lost), _stop, lost)
+
     def _put_back(self, failed: str, former: Runtime | None, timeout: float) -> str:
         """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
         record = records.load(self.directory)
@@ -403,14 +415,14 @@ class Enforcer:
         replaced = [unit for unit, state in record["replaced"].items() if state["active"]]
         if not replaced:
             return ""
-        self._stop_and_remove(self._own_units())
-        self._remove_containers(self._own_containers(record["runtime"]))
+        own_units = self._own_units()
+        self._end(_running(own_units), self._own_containers(record["runtime"]))
+        self._remove_units(own_units)
         self._give_back(record, [])
         self._remove_directories(record)
         return "\nIt was removed again, and {} given back.".format(", ".join(replaced))
 
-    def _stop_and_remove(self, names: Sequence[str]) -> None:
-        _stop(_running(names))
+    def _remove_units(self, names: Sequence[str]) -> None:
         remove_units(names)
         for unit in names:
             for path in (os.path.join(UNIT_DIRECTORY, unit), units.quadlet_path(unit)):
