@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.nodes import Cluster, Node, NodeSpec, Registry
+from tests.nodes.cluster import CACHE
 
 NODES = (
     NodeSpec("node1", "trixie"),
@@ -42,6 +43,13 @@ def cluster() -> Iterator[Cluster]:
     yield cluster
     if not os.environ.get("EVERYNODE_KEEP_NODES"):
         cluster.down()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Workers that are interrupted leave everything behind: whoever started them takes it away."""
+    if config.getoption("numprocesses", None) and not os.environ.get("EVERYNODE_KEEP_NODES"):
+        for folder in CACHE.glob("tests-gw*"):
+            Cluster(folder.name).down()
 
 
 @pytest.fixture(scope="session")
