@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes import Node
+from tests.nodes import Cluster, Node
 
 from .playbook import Run, daemonset, play, write
 
@@ -30,10 +30,21 @@ def beacon(**container: object) -> dict[str, object]:
     return daemonset(NAME, args=[str(SECONDS)], **container)
 
 
-@pytest.fixture(autouse=True)
-def nothing_left(nodes: list[Node], inventory: Callable[..., Path]) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(cluster: Cluster, nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
-    done = play("delete", inventory(), daemonset_names=NAME)
+    delete(nodes, cluster.write_inventory(nodes, path=tmp_path_factory.mktemp("beacon") / "inventory.yml"))
+
+
+@pytest.fixture
+def nothing_yet(nodes: list[Node], inventory: Callable[..., Path]) -> None:
+    """The tests of this file go on with what they find; these begin with nothing."""
+    if any(node.run("ls /var/lib/everynode", check=False).stdout for node in nodes):
+        delete(nodes, inventory())
+
+
+def delete(nodes: list[Node], inventory: Path) -> None:
+    done = play("delete", inventory, daemonset_names=NAME)
     assert done.code == 0, done.output
     for node in nodes:
         left = node.run(
@@ -65,14 +76,18 @@ def apply(inventory: Path, manifest: str, *arguments: str) -> Run:
     return play("apply", inventory, *arguments, daemonset_manifests=manifest)
 
 
-def test_created_then_left_alone(nodes: list[Node], inventory: Callable[..., Path], manifest: str) -> None:
+def test_created_then_left_alone(
+    nothing_yet: None, nodes: list[Node], inventory: Callable[..., Path], manifest: str
+) -> None:
     first = apply(inventory(), manifest)
     assert first.code == 0, first.output
     assert first.status["desiredNumberScheduled"] == first.status["numberAvailable"] == len(nodes)
     assert_one_each(nodes, inventory(), manifest)
 
 
-def test_check_mode_tells_and_does_nothing(nodes: list[Node], inventory: Callable[..., Path], manifest: str) -> None:
+def test_check_mode_tells_and_does_nothing(
+    nothing_yet: None, nodes: list[Node], inventory: Callable[..., Path], manifest: str
+) -> None:
     foretold = apply(inventory(), manifest, "--check", "--diff")
     assert f'+ExecStart="/usr/bin/sleep" "{SECONDS}"' in foretold.output
     assert [processes(node) for node in nodes] == [0] * len(nodes)
@@ -163,6 +178,18 @@ DAMAGE = {
 }
 
 
+# Every file, folder and link of ours with its mode, but for what a former revision left behind.
+BELONGINGS = (
+    f"now=$(readlink -f /var/lib/everynode/default/{NAME}/current); "
+    "find /var/lib/everynode /etc/systemd/system -path '*/revisions/*' ! -path \"$now*\" -prune "
+    "-o -path '*everynode*' -printf '%p %y %m %l\\n' | sort"
+)
+
+
+def belongings(node: Node) -> list[str]:
+    return node.run(BELONGINGS).stdout.splitlines()
+
+
 # A round damages each node in another way.
 ROUNDS = [list(DAMAGE)[start : start + 4] for start in range(0, len(DAMAGE), 4)]
 
@@ -172,6 +199,7 @@ def test_put_right_after_anybodys_hand(
     damages: list[str], nodes: list[Node], inventory: Callable[..., Path], manifest: str
 ) -> None:
     assert apply(inventory(), manifest).code == 0
+    before = [belongings(node) for node in nodes]
     for node, damage in zip(nodes, damages, strict=False):
         node.run(DAMAGE[damage])
     foretold = apply(inventory(), manifest, "--check")
@@ -181,6 +209,7 @@ def test_put_right_after_anybodys_hand(
         assert repaired.recap[node.name]["changed"] > 0, f"{damage}: {repaired.output}"
     assert {h: c["changed"] for h, c in foretold.recap.items()} == {h: c["changed"] for h, c in repaired.recap.items()}
     assert_one_each(nodes, inventory(), manifest)
+    assert [belongings(node) for node in nodes] == before
 
 
 def test_a_killed_process_comes_back_by_itself(
@@ -201,7 +230,7 @@ def test_it_starts_again_with_the_node(nodes: list[Node], inventory: Callable[..
 
 
 def test_a_foreign_unit_of_its_name_is_named_and_kept(
-    nodes: list[Node], inventory: Callable[..., Path], manifest: str
+    nothing_yet: None, nodes: list[Node], inventory: Callable[..., Path], manifest: str
 ) -> None:
     foreign = "[Service]\nExecStart=/usr/bin/sleep 4321\n[Install]\nWantedBy=multi-user.target\n"
     nodes[0].write(f"/etc/systemd/system/{UNIT}", foreign)
@@ -221,7 +250,7 @@ def test_a_foreign_unit_of_its_name_is_named_and_kept(
 
 
 def test_an_unreachable_node_is_reported_and_stops_nobody(
-    nodes: list[Node], inventory: Callable[..., Path], manifest: str
+    nothing_yet: None, nodes: list[Node], inventory: Callable[..., Path], manifest: str
 ) -> None:
     nodes[0].stop()
     try:
