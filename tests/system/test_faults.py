@@ -117,6 +117,13 @@ class Estate:
         for node in self.nodes:
             assert running(node) == [word], done.output
 
+    def settle(self) -> tuple[str, str]:
+        """The word that all of its nodes run from now on, which is what they run already if they agree, and another."""
+        found = {word for node in self.nodes for word in running(node)}
+        now = found.pop() if len(found) == 1 else "red"
+        self.stand(now)
+        return now, "red" if now == "blue" else "blue"
+
     def converge(self, word: str, **more: Any) -> None:
         """One apply makes it right, and a second one finds nothing to do."""
         self.stand(word, **more)
@@ -171,10 +178,8 @@ def seconds(
 @pytest.mark.parametrize("act", KILLS)
 def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, float]) -> None:
     chance = random.Random(act)
-    words = itertools.cycle(["red", "blue"])
+    words = itertools.cycle(["red", "blue"] if act == "create" else two.settle())
     now = next(words)
-    if act != "create":
-        two.stand(now)
     for turn in range(KILLS[act]):
         if act == "create":
             two.delete()
@@ -216,7 +221,7 @@ def is_alive(process: int) -> bool:
 
 
 def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) -> None:
-    two.stand("red")
+    now, _other = two.settle()
     before = two.processes()
     # Somebody else is at work on the instance, so that the module waits for its turn.
     held = "nohup flock /run/everynode/default.canary.instance sleep 60 >/dev/null 2>&1 & echo $!"
@@ -229,7 +234,7 @@ def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) 
         node.run(f"pkill -KILL -P {holder}")
         node.run(f"timeout 20 sh -c 'while {MODULE}; do sleep 0.05; done'")
     assert two.processes() == before
-    two.converge("red")
+    two.converge(now)
 
 
 # ---------------------------------------------------------------------------------------------------- the node's half
@@ -249,8 +254,8 @@ def amid(node: Node, call: int, delay: float, deed: str) -> bool:
 )
 def test_the_node_is_left_in_the_middle(deed: str, calls: list[int], two: Estate) -> None:
     chance = random.Random(deed)
-    words = itertools.cycle(["red", "blue"])
-    two.stand(next(words))
+    words = itertools.cycle(two.settle())
+    next(words)
     hits = 0
     for turn, call in enumerate(calls):
         now = next(words)
@@ -271,13 +276,13 @@ def has_arrived(estate: Estate, word: str) -> bool:
 
 
 def test_the_node_reboots_in_the_middle(two: Estate) -> None:
-    two.stand("red")
+    _now, other = two.settle()
     with ThreadPoolExecutor() as pool:
-        run = pool.submit(two.apply, "blue")
+        run = pool.submit(two.apply, other)
         assert amid(two.nodes[0], SWITCHING, 0.4, "true")
         two.nodes[0].reboot()
         refused(run.result())
-    two.converge("blue")
+    two.converge(other)
 
 
 # ----------------------------------------------------------------------------------------------------------- full disks
@@ -329,21 +334,21 @@ def at_once(*runs: Callable[[], Run]) -> list[Run]:
 
 
 def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
-    two.stand("red")
+    _now, other = two.settle()
     since = time.monotonic()
-    for done in at_once(lambda: two.apply("blue"), lambda: two.apply("blue")):
+    for done in at_once(lambda: two.apply(other), lambda: two.apply(other)):
         assert done.code == 0, done.output
-    two.converge("blue")
+    two.converge(other)
     for sampler in samplers:
         if sampler.node in two.nodes:
             assert len(processes_since(sampler, since)) == 1, sampler.moments()
 
 
 def test_two_applies_of_different_revisions(two: Estate) -> None:
-    two.stand("red")
-    for done in at_once(lambda: two.apply("blue"), lambda: two.apply("green")):
+    _now, other = two.settle()
+    for done in at_once(lambda: two.apply(other), lambda: two.apply("green")):
         assert "Traceback" not in done.output
-    two.converge("blue")
+    two.converge(other)
 
 
 def processes_since(sampler: Sampler, since: float) -> set[str]:
@@ -371,9 +376,9 @@ def down_at_once(samplers: list[Sampler], since: float) -> int:
 
 
 def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> None:
-    four.stand("red")
+    _now, other = four.settle()
     since = time.monotonic()
-    four.converge("blue", max_unavailable=1)
+    four.converge(other, max_unavailable=1)
     assert down_at_once(samplers, since) == 1
     assert [len(processes_since(sampler, since)) for sampler in samplers] == [1, 1, 1, 1]
 
@@ -381,30 +386,30 @@ def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> No
 def test_an_update_that_was_killed_keeps_its_budget(
     four: Estate, samplers: list[Sampler], seconds: dict[str, float]
 ) -> None:
-    four.stand("red")
+    _now, other = four.settle()
     since = time.monotonic()
-    doomed = begin("apply", four.inventory, daemonset_manifests=four.manifest("blue", max_unavailable=1))
+    doomed = begin("apply", four.inventory, daemonset_manifests=four.manifest(other, max_unavailable=1))
     assert amid(four.nodes[1], SWITCHING, 0.5, "true")
     kill(doomed, with_workers=True)
-    four.converge("blue", max_unavailable=1)
+    four.converge(other, max_unavailable=1)
     assert down_at_once(samplers, since) == 1
 
 
 def test_a_revision_that_fails_halts_the_update(four: Estate, samplers: list[Sampler]) -> None:
-    four.stand("red")
+    now, _other = four.settle()
     since = time.monotonic()
     broken = {"args": ["-c", "raise SystemExit('no such spool')", NAME, "broken"]}
     said = refused(four.apply("broken", max_unavailable=1, **broken))
     assert "no such spool" in said
     assert f"the rollout is halted because {four.nodes[0].name} failed" in said
-    assert [running(node) for node in four.nodes[1:]] == [["red"]] * 3
+    assert [running(node) for node in four.nodes[1:]] == [[now]] * 3
     assert [processes_since(sampler, since) for sampler in samplers[1:]] == [set()] * 3
-    four.converge("red", max_unavailable=1)
+    four.converge(now, max_unavailable=1)
     assert [processes_since(sampler, since) for sampler in samplers[1:]] == [set()] * 3
 
 
 def test_staging_that_fails_anywhere_restarts_nothing_anywhere(four: Estate, samplers: list[Sampler]) -> None:
-    four.stand("red")
+    _now, other = four.settle()
     program = "/usr/local/bin/canary"
     lacking = four.nodes[2]
     for node in four.nodes:
@@ -412,11 +417,11 @@ def test_staging_that_fails_anywhere_restarts_nothing_anywhere(four: Estate, sam
     lacking.run(f"rm {program}")
     since = time.monotonic()
     try:
-        said = refused(four.apply("blue", image=f"host://{program}"))
+        said = refused(four.apply(other, image=f"host://{program}"))
         assert f"the program {program} is not on this node" in said
         assert [processes_since(sampler, since) for sampler in samplers] == [set()] * 4
         lacking.run(f"ln -s /usr/bin/python3 {program}")
-        four.converge("blue", image=f"host://{program}")
+        four.converge(other, image=f"host://{program}")
     finally:
         for node in four.nodes:
             node.run(f"rm -f {program}")
