@@ -58,6 +58,21 @@ class Podman(Containers):
             return super()._foreign_containers()
         return [self._foreign(f"pod named {self.base}")]
 
+    def process_problems(self, sources_present: bool) -> list[str]:
+        return super().process_problems(sources_present) + self._lost_fields()
+
+    def _lost_fields(self) -> list[str]:
+        """What Podman 4.3 reads over in silence."""
+        if os.path.exists(QUADLET):
+            return []
+        lost = [field for field in ("hostPID", "hostIPC") if self.pod[field]]
+        lost += ["securityContext.sysctls"] if self.pod["sysctls"] else []
+        return [
+            f"spec.template.spec.{field}: this node's Podman is too old to give it to a pod: "
+            "use a newer one (Debian 13 has one), or Docker"
+            for field in lost
+        ]
+
     # ------------------------------------------------------------------------------------------------------------ unit
 
     def _quadlet(self) -> list[str]:

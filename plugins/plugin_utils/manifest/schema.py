@@ -586,7 +586,11 @@ ROWS: Final[tuple[Row, ...]] = (
         no_effect("a host process sees the host's /proc"),
         honoured("the engine's own masks; Unmasked takes user namespaces, in Kubernetes too"),
     ),
-    _row("container.securityContext.readOnlyRootFilesystem", honoured("ProtectSystem=strict"), honoured("--read-only")),
+    _row(
+        "container.securityContext.readOnlyRootFilesystem",
+        honoured("ProtectSystem=strict"),
+        honoured("--read-only; a newer Podman leaves /tmp, /run and /var/tmp writable, in memory"),
+    ),
     _row("container.securityContext.runAsUser", honoured("User="), honoured("--user")),
     _row("container.securityContext.runAsGroup", honoured("Group="), honoured("--user")),
     _row("container.securityContext.runAsNonRoot", honoured("checked before the start"), _NON_ROOT),
