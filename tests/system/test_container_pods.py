@@ -308,13 +308,18 @@ def test_probes_and_hooks(engine_nodes: list[Node], inventory: Inventory, tmp_pa
             "trap exit TERM; mkdir -p /tmp/www; echo ok > /tmp/www/up; httpd -p 8080 -h /tmp/www; touch /tmp/up; "
             "while :; do sleep 1; done",
         ],
-        startupProbe={"exec": {"command": ["test", "-e", "/tmp/up"]}, "periodSeconds": 1, "failureThreshold": 30},
+        startupProbe={"exec": {"command": ["test", "-e", "/tmp/up"]}, "timeoutSeconds": 20, "failureThreshold": 30},
         livenessProbe={
             "exec": {"command": ["test", "!", "-e", "/host/dead"]},
             "periodSeconds": 1,
+            "timeoutSeconds": 20,
             "failureThreshold": 1,
         },
-        readinessProbe={"httpGet": {"path": "/up", "port": 8080, "httpHeaders": [header]}, "periodSeconds": 1},
+        readinessProbe={
+            "httpGet": {"path": "/up", "port": 8080, "httpHeaders": [header]},
+            "periodSeconds": 1,
+            "timeoutSeconds": 20,
+        },
         lifecycle={
             "postStart": {"exec": {"command": ["sh", "-c", "echo started >> /host/hooks"]}},
             "preStop": {"exec": {"command": ["sh", "-c", "echo stopping >> /host/hooks"]}},
