@@ -72,7 +72,8 @@ class Registry(Machine):
         """Serves an image of this machine's engine under a name; what host the name tells does not matter."""
         reference = Reference.of(name)
         # Docker asks for library/NAME where a name has one part only; Podman, told to look here, asks for NAME.
-        for path in {reference.path, reference.path if "/" in reference.path else f"library/{reference.path}"}:
+        library = [] if "/" in reference.path else [f"library/{reference.path}"]
+        for path in (reference.path, *library):
             repository = f"{self.published}/{path}"
             self._client.images.get(image).tag(repository, reference.tag)
             credentials = dict(zip(("username", "password"), self.login or (), strict=False))
