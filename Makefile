@@ -87,8 +87,8 @@ molecule: venv ## The Molecule scenario: create, converge, idempotence, verify, 
 	molecule test
 
 .PHONY: bench
-bench: venv ## Measure an apply against a ping and a hand-written role, on 20 nodes
-	@$(PYTHON) -m tests.benchmarks
+bench: venv ## Measure an apply against a ping and a hand-written role, on 20 nodes (ENGINE=docker: in containers)
+	@$(PYTHON) -m tests.benchmarks $(if $(ENGINE),--engine $(ENGINE))
 
 .PHONY: docs
 docs: venv ## Write docs/fields.md from the table in the code

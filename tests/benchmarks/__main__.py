@@ -24,11 +24,14 @@ from typing import Any
 
 from docker.errors import DockerException
 
-from tests.nodes import Cluster, NodesError, NodeSpec, ansible
+from tests.nodes import Cluster, Node, NodesError, NodeSpec, ansible
 
 HERE = Path(__file__).resolve().parent
 PLAYBOOKS = HERE / "playbooks"
-MANIFEST = PLAYBOOKS / "heartbeat.yaml"
+MANIFESTS = {None: "heartbeat.yaml", "docker": "heartbeat-container.yaml", "podman": "heartbeat-container.yaml"}
+IMAGE = "toolbox:1"
+# Of the time of a ping, and of a hand-written role. Looking at a node's engine takes a little more.
+WANTED = {None: 0.6, "docker": 0.7, "podman": 0.7}
 RESULTS = ansible.CHECKOUT / ".cache" / "benchmarks.json"
 
 
@@ -47,20 +50,25 @@ def main() -> int:
     parser.add_argument(
         "--json", type=Path, default=RESULTS, metavar="FILE", help="where the numbers go (default: %(default)s)"
     )
+    parser.add_argument("--engine", choices=["docker", "podman"], help="run a container of this engine on each node")
     parser.add_argument("--keep", action="store_true", help="leave the nodes running")
     options = parser.parse_args()
     cluster = Cluster("bench")
     try:
         print(f"Booting {options.nodes} nodes", flush=True)
-        nodes = cluster.up(NodeSpec(f"node{n + 1:02}") for n in range(options.nodes))
-        seconds = measure(Bench(cluster.write_inventory(nodes), options.nodes), options.rounds)
+        engines = (options.engine,) if options.engine else ()
+        nodes = cluster.up(NodeSpec(f"node{n + 1:02}", engines=engines) for n in range(options.nodes))
+        if engines:
+            serve_image(cluster, nodes)
+        manifest = PLAYBOOKS / MANIFESTS[options.engine]
+        seconds = measure(Bench(cluster.write_inventory(nodes), options.nodes, manifest), options.rounds)
     except (NodesError, DockerException) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
         if not options.keep:
             cluster.down()
-    result = summary(seconds, options.nodes)
+    result = summary(seconds, options.nodes, WANTED[options.engine])
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(table(result))
@@ -68,12 +76,20 @@ def main() -> int:
     return 0
 
 
+def serve_image(cluster: Cluster, nodes: list[Node]) -> None:
+    registry = cluster.registry()
+    registry.push(cluster.container_image("toolbox"), IMAGE)
+    for node in nodes:
+        registry.stand_in(node, [IMAGE])
+
+
 class Bench:
     """The measured commands, each checked to have done what it is measured for."""
 
-    def __init__(self, inventory: Path, nodes: int) -> None:
+    def __init__(self, inventory: Path, nodes: int, manifest: Path) -> None:
         self.inventory = inventory
         self.nodes = nodes
+        self.manifest = manifest
 
     def ping(self) -> None:
         self._play(PLAYBOOKS / "ping.yml", unchanged=True)
@@ -87,9 +103,8 @@ class Bench:
     def delete(self) -> None:
         self._play("everynode.daemonset.delete", *self._manifest(), unchanged=False)
 
-    @staticmethod
-    def _manifest() -> tuple[str, str]:
-        return "-e", json.dumps({"daemonset_manifests": str(MANIFEST)})
+    def _manifest(self) -> tuple[str, str]:
+        return "-e", json.dumps({"daemonset_manifests": str(self.manifest)})
 
     def _play(self, playbook: str | Path, *arguments: str, unchanged: bool) -> None:
         env = {"ANSIBLE_FORKS": str(self.nodes), "ANSIBLE_ROLES_PATH": str(HERE / "roles")}
@@ -123,7 +138,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def summary(seconds: dict[str, list[float]], nodes: int) -> dict[str, Any]:
+def summary(seconds: dict[str, list[float]], nodes: int, wanted: float) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "machine": {
@@ -141,7 +156,7 @@ def summary(seconds: dict[str, list[float]], nodes: int) -> dict[str, Any]:
                 medians["apply, nothing to change"] / medians["hand-written role, nothing to change"], 3
             ),
         },
-        "wanted at most": {"apply / ping": 0.6, "apply / hand-written role": 0.15},
+        "wanted at most": {"apply / ping": wanted, "apply / hand-written role": 0.15},
     }
 
 
