@@ -219,8 +219,15 @@ class Engine:
         )
         return process.stdout.decode("utf-8", "replace").strip("\n")
 
+    def thaw(self, standing: Sequence[Container]) -> None:
+        """What somebody paused cannot hear that it shall end, and Podman would wait for it for minutes."""
+        paused = [container.id for container in standing if container.status == "paused"]
+        if paused:
+            self.call("unpause", *paused)
+
     def remove(self, instance: str, grace: int) -> None:
         """Stop and remove all that carries this instance's label; their anonymous volumes go too."""
+        self.thaw(self.containers(instance))
         if self.name == "podman":
             pods = self.call("pod", "ps", "--quiet", "--no-trunc", "--filter", f"label={INSTANCE}={instance}").split()
             if pods:

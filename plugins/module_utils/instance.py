@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -398,7 +399,7 @@ class Enforcer:
         if any(containers.values()):
             self._act(_removal_words(containers), self._remove_containers, containers)
         if lost:
-            self._act("stop " + ", ".join(lost), _stop, lost)
+            self._act("stop " + ", ".join(lost), _stop, lost, True)
 
     def _put_back(self, failed: str, former: Runtime | None, timeout: float) -> str:
         """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
@@ -464,8 +465,9 @@ class Enforcer:
             history=[*others, {"revision": revision, "at": now}],
         )
         for folder in {os.path.dirname(path) for path in rendered.unit_files()}:
-            if not os.path.isdir(folder):
-                os.makedirs(folder, mode=0o755)
+            ours = not os.path.isdir(folder) or folder in _made_by_us()
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            if ours and folder not in record["mount_points"]:
                 record["mount_points"].append(folder)
         records.save(self.directory, record)
         for path, file in rendered.unit_files().items():
@@ -817,6 +819,15 @@ def _forget_state(container: str) -> None:
         keeper.forget(os.path.join(RUN, name))
 
 
+def _made_by_us() -> set[str]:
+    """The mount points that came to this node with any of our instances: the last of them takes a shared one along."""
+    return {
+        path
+        for directory in glob.glob(os.path.join(ROOT, "*", "*"))
+        for path in records.load(directory)["mount_points"]
+    }
+
+
 def _probe_seconds(definition: Mapping[str, Any]) -> float:
     """The longest that probes may rightly take before they can say «ready»."""
 
@@ -850,11 +861,14 @@ def _running(units: Iterable[str]) -> list[str]:
     return [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
 
 
-def _stop(units: Sequence[str]) -> None:
-    """Stop units, first those that could start others; nothing may be exchanged or removed under what still runs."""
+def _stop(units: Sequence[str], lost: bool = False) -> None:
+    """Stop units, first those that could start others; nothing may be exchanged or removed under what still runs.
+
+    ``lost``: their files are gone, and so they may be themselves by now.
+    """
     for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
         if some:
-            systemctl("stop", "--", *some)
+            systemctl("stop", "--", *some, check=not lost)
     left = _running(units)
     if left:
         raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))

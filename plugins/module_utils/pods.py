@@ -203,6 +203,7 @@ class Pod:
     def stop(self) -> None:
         """preStop hooks, then the stop signal, all within the grace period; sidecars go last, as in Kubernetes."""
         deadline = time.monotonic() + self.order["grace"]
+        self.engine.thaw(list(self._standing().values()))
         standing = self._standing()
         for role in ("main", "sidecar"):
             entries = [entry for entry in self.lasting if entry["role"] == role and entry["name"] in standing]

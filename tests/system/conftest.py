@@ -33,6 +33,10 @@ ENGINE_NODES = (
     NodeSpec("podman1", "trixie", ("podman",)),
     NodeSpec("podman2", "bookworm", ("podman",)),
 )
+TWO_ENGINE_NODES = (
+    NodeSpec("both1", "trixie", ("docker", "podman")),
+    NodeSpec("both2", "bookworm", ("docker", "podman")),
+)
 MANIFESTS = Path(__file__).resolve().parents[1] / "data" / "manifests"
 
 
@@ -64,6 +68,15 @@ def engine_nodes(cluster: Cluster, registry: Registry, private_registry: Registr
     nodes = cluster.up(ENGINE_NODES)
     for node in nodes:
         registry.stand_in(node, manifest_images(), beside=[private_registry])
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def two_engine_nodes(cluster: Cluster, registry: Registry) -> list[Node]:
+    """Docker and Podman on the same node, of trixie and of bookworm."""
+    nodes = cluster.up(TWO_ENGINE_NODES)
+    for node in nodes:
+        registry.stand_in(node, manifest_images())
     return nodes
 
 

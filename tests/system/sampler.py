@@ -33,6 +33,15 @@ WantedBy=sysinit.target
 PROGRAM = r"""
 import json, os, signal, sys, time
 
+ENGINES = ("docker", "podman")  # their command lines name the words of what they are to run
+
+def parent(pid):
+    try:
+        with open("/proc/%s/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split()[1]
+    except OSError:
+        return ""
+
 def look():
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -41,9 +50,10 @@ def look():
                 words = file.read().decode().split("\0")
         except OSError:
             continue
-        if len(words) > 2 and words[-3] == MARK:
+        if len(words) > 2 and words[-3] == MARK and os.path.basename(words[0]) not in ENGINES:
             found[pid] = words[-2]
-    return found
+    # A child that has yet to become another program looks like its parent.
+    return {pid: word for pid, word in found.items() if parent(pid) not in found}
 
 def tell():
     global looks
@@ -89,10 +99,14 @@ class Sampler:
         node.run(f"rm -f {LOG}")
         node.write(SCRIPT, f"MARK, LOG = {mark!r}, {LOG!r}\n{PROGRAM}")
         node.write(UNIT, SERVICE)
-        node.run("systemctl daemon-reload; systemctl enable --quiet --now sampler.service")
+        node.run("systemctl daemon-reload; systemctl enable --quiet sampler; systemctl restart sampler")
 
     def moments(self) -> list[Moment]:
         return [Moment(at, running) for at, running, _looks in self._lines()]
+
+    def now(self) -> list[str]:
+        """The words of the processes that run."""
+        return sorted(self.moments()[-1].running.values())
 
     def stop(self) -> list[Moment]:
         """All that was seen; fails if it did not look often enough for what it did not see to prove anything."""

@@ -10,13 +10,9 @@ A sampler on each node watches all the while (sampler.py). Kills come at random 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import random
 import re
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +23,8 @@ import pytest
 
 from tests.nodes import Cluster, Node
 
-from .playbook import Run, begin, daemonset, play, until, write
+from .chaos import MODULE, STAGING, SWITCHING, amid, kill, refused
+from .playbook import Run, begin, daemonset, play, write
 from .sampler import Moment, Sampler
 
 NAME = "canary"
@@ -42,15 +39,6 @@ signal.signal(signal.SIGTERM, end)
 while True:
     time.sleep(60)
 """
-# The module's process on a node: the interpreter reads it from its standard input. What it starts looks the same for a
-# moment, until it becomes another program; hence the oldest.
-MODULE = "pgrep -ofx /usr/bin/python3"
-# Waits for the module's {turn}th call on this node, then {delay} seconds, then does {deed}; fails if the call is over.
-AMID = (
-    "timeout 60 sh -c 'for turn in $(seq {turn}); do while [ -e /proc/${{pid:-none}} ]; do sleep 0.02; done; "
-    "until pid=$(" + MODULE + "); do sleep 0.02; done; done; sleep {delay}; [ -e /proc/$pid ] && {deed}'"
-)
-STAGING, SWITCHING = 1, 2  # the calls of the module in an update
 
 
 def canary(
@@ -148,13 +136,6 @@ def running(node: Node) -> list[str]:
     return [command.split("\0")[-2] for command in found.stdout.split(NAME)[1:]]
 
 
-def refused(done: Run) -> str:
-    """What a run said that did not succeed: words, and not what Python says when nobody thought of it."""
-    assert done.code != 0, done.output
-    assert "Traceback" not in done.output, done.output
-    return done.output
-
-
 # ------------------------------------------------------------------------------------------------------- the controller
 
 KILLS = {"create": 2, "update": 3, "delete": 2}
@@ -194,32 +175,6 @@ def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, floa
         two.converge(now)
 
 
-def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
-    """Its process group. Ansible's workers are in sessions of their own: unless they are killed as well, they outlive
-    it and end the step that they began, and only then the run is over.
-    """
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    family = [controller.pid]
-    for member in family:
-        family += [child for child, parent in parents.items() if parent == member]
-    os.killpg(controller.pid, signal.SIGKILL)
-    for member in family[1:] if with_workers else []:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
-    controller.wait()
-    until(lambda: not any(map(is_alive, family)))
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) -> None:
     now, _other = two.settle()
     before = two.processes()
@@ -238,11 +193,6 @@ def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) 
 
 
 # ---------------------------------------------------------------------------------------------------- the node's half
-
-
-def amid(node: Node, call: int, delay: float, deed: str) -> bool:
-    """Do something on the node in the middle of a call of the module; False if that was over already."""
-    return node.run(AMID.format(turn=call, delay=f"{delay:.2f}", deed=deed), check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
