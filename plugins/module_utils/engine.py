@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import glob
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from .commands import PATH, run_command
+from .commands import PATH, run_command, start_command
 
 ENGINES = ("docker", "podman")
 TITLES = {"docker": "Docker", "podman": "Podman"}
@@ -36,7 +38,6 @@ SIGNS_OF_USE = {
     "podman": ("/var/lib/containers/storage/db.sql", "/var/lib/containers/storage/libpod/bolt_state.db"),
 }
 ANSWER_SECONDS = 60
-PULL_SECONDS = 1800
 
 # What is asked of a container, and in which order; one line of JSON for each, from either engine.
 FIELDS = (
@@ -150,8 +151,7 @@ class Engine:
         **options: Any,
     ) -> str:
         """What the command printed; EngineError if it failed or took longer than ``seconds``."""
-        known = {key: os.environ[key] for key in ("HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if key in os.environ}
-        settings = {"PATH": PATH, "LC_ALL": "C", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1", **known, **(environment or {})}
+        settings = self._environment(environment or {})
         try:
             process = run_command(
                 [self.name, *arguments], env=settings, timeout=seconds, capture_output=True, **options
@@ -163,6 +163,10 @@ class Engine:
         if process.returncode:
             raise EngineError(_reason(process.stderr) or _reason(process.stdout) or "it failed without a word")
         return process.stdout.decode("utf-8", "replace")
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        known = {key: os.environ[key] for key in ("HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if key in os.environ}
+        return {"PATH": PATH, "LC_ALL": "C", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1", **known, **more}
 
     def trouble(self) -> str:
         """Why the engine does not answer, "" if it does."""
@@ -251,13 +255,30 @@ class Engine:
     def image_user(self, reference: str) -> str:
         return self.call("image", "inspect", "--format", "{{.Config.User}}", reference).strip()
 
-    def pull(self, reference: str, logins: Mapping[str, Any]) -> None:
-        """``logins``: the ``auths`` of a config.json; they are on disk only for as long as this takes."""
-        with _login_options(self.name, logins) as options:
-            if self.name == "docker":
-                self.call(*options, "pull", "--quiet", reference, seconds=PULL_SECONDS)
-            else:
-                self.call("pull", "--quiet", *options, reference, seconds=PULL_SECONDS)
+    def pull(self, reference: str, logins: Mapping[str, Any], patience: float) -> None:
+        """``logins``: the ``auths`` of a config.json; they are on disk only for as long as this takes.
+
+        ``patience``: so many seconds may pass without anything arriving; Podman would wait for ever.
+        """
+        with _login_options(self.name, logins) as options, tempfile.TemporaryFile() as output:
+            words = [*options, "pull"] if self.name == "docker" else ["pull", *options]
+            process = start_command(
+                [self.name, *words, "--quiet", reference],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment({}),
+                start_new_session=True,
+            )
+            try:
+                stalled = not _ends(process, patience)
+            finally:
+                _end(process)
+            if stalled:
+                raise EngineError(f"nothing has arrived for {patience:g} s")
+            if process.returncode:
+                output.seek(0)
+                raise EngineError(_reason(output.read()) or "it failed without a word")
 
     def forget_image(self, reference: str, identifier: str) -> None:
         """Take this name from the image; the image goes with its last one, unless something else still uses it."""
@@ -291,6 +312,41 @@ def _login_options(engine: str, logins: Mapping[str, Any]) -> Iterator[list[str]
         with open(path, "w", encoding="utf-8") as file:
             json.dump(dict(_own_config(), auths={**_own_config().get("auths", {}), **logins}), file)
         yield ["--config", folder] if engine == "docker" else ["--authfile", path]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+
+
+def _ends(process: subprocess.Popen[bytes], patience: float) -> bool:
+    """Wait for it; false if it reads and writes nothing any more for so many seconds."""
+    moved, since = -1, time.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+            return True
+        now = _bytes_moved(process.pid)
+        if now != moved:
+            moved, since = now, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return False
+
+
+def _bytes_moved(session: int) -> int:
+    """What the processes of a session have read and written so far, sockets and pipes included."""
+    total = 0
+    for folder in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(os.path.join(folder, "stat"), encoding="ascii", errors="replace") as file:
+                if int(file.read().rpartition(")")[2].split()[3]) != session:
+                    continue
+            with open(os.path.join(folder, "io"), encoding="ascii") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith(("rchar", "wchar")))
+    return total
 
 
 def _own_config() -> dict[str, Any]:

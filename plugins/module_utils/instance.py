@@ -58,15 +58,17 @@ def runtime_of(definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> Run
 class Enforcer:
     """One instance on this node.
 
+    ``timeout``: seconds, within which it must be ready, and which a download may stand still.
     ``actions`` says in words what was done (in check mode: would be), ``before`` and ``after`` are the two sides of the
     difference.
     """
 
-    def __init__(self, namespace: str, name: str, check_mode: bool = False):
+    def __init__(self, namespace: str, name: str, timeout: float, check_mode: bool = False):
         self.namespace = namespace
         self.name = name
         self.key = f"{namespace}/{name}"
         self.directory = os.path.join(ROOT, namespace, name)
+        self.timeout = timeout
         self.check_mode = check_mode
         self.actions: list[str] = []
         self.staging: list[str] = []  # the part of them that `staged` takes as well
@@ -75,8 +77,8 @@ class Enforcer:
 
     # ------------------------------------------------------------------------------------------------- the three states
 
-    def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any], timeout: float) -> None:
-        """The instance runs this revision, whole and ready; InstanceError if it is not ready in time (seconds)."""
+    def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+        """The instance runs this revision, whole and ready; InstanceError if it is not ready in time."""
         runtime = runtime_of(definition, secrets)
         with self._lock():
             found = self.observe()
@@ -90,10 +92,10 @@ class Enforcer:
         if self.check_mode:
             return
         try:
-            self._wait_ready(runtime, timeout)
+            self._wait_ready(runtime)
         except InstanceError as error:
             with self._lock():
-                what = self._put_back(runtime.folder, former, timeout) if changes else ""
+                what = self._put_back(runtime.folder, former) if changes else ""
             raise InstanceError(f"{error}{what}") from None
         with self._lock():
             self._prune(definition["revisionHistoryLimit"])
@@ -150,7 +152,8 @@ class Enforcer:
         root = runtime.revision
         self._refuse_problems(runtime, sources_present=False)  # what speaks against it even before anything is got
         written = self._is_staged(root, rendered)
-        fetched = self._fetch(runtime, written)
+        images_before = runtime.image_ids()
+        fetched = self._fetch(runtime, written, images_before)
         # In a dry run what would have been fetched is not there; what is damaged would be fetched again.
         if not self.check_mode or (
             (found is None or found.intact)
@@ -169,6 +172,7 @@ class Enforcer:
             self._act(words, self._write_revision, root, rendered)
             if not self.check_mode:
                 self._validate(runtime)
+        self._note_images(runtime, images_before)
 
     def _refuse_problems(self, runtime: Runtime, sources_present: bool) -> None:
         definition = runtime.definition
@@ -190,21 +194,22 @@ class Enforcer:
         elif os.path.isdir(self.directory) and set(os.listdir(self.directory)) <= {"record.json"}:
             self._remove_directories(record)
 
-    def _fetch(self, runtime: Runtime, written: bool) -> bool:
+    def _fetch(self, runtime: Runtime, written: bool, before: Mapping[str, str]) -> bool:
         """Get what is missing; whether that was anything. A revision that is here already was fetched once."""
-        record = records.load(self.directory)
-        before = runtime.image_ids()
-        fetched = False
-        for words, get in runtime.fetch(runtime.secrets.get("registries", {}), again=not written):
-            fetched = True
+        logins = runtime.secrets.get("registries", {})
+        wanted = runtime.fetch(logins, again=not written, patience=self.timeout)
+        for words, get in wanted:
             self._act(words, get)
-        if not self.check_mode:
-            ids = {**runtime.image_ids(), **dict.fromkeys(runtime.made_images(), "")}
-            if ids:
-                images.note(self.directory, record, runtime.definition["runtime"], runtime.folder, ids, before)
-                os.makedirs(self.directory, mode=0o755, exist_ok=True)
-                records.save(self.directory, record)
-        return fetched
+            self._note_images(runtime, before)
+        return bool(wanted)
+
+    def _note_images(self, runtime: Runtime, before: Mapping[str, str]) -> None:
+        ids = {} if self.check_mode else {**runtime.image_ids(), **dict.fromkeys(runtime.made_images(), "")}
+        if ids:
+            record = records.load(self.directory)
+            images.note(self.directory, record, runtime.definition["runtime"], runtime.folder, ids, before)
+            os.makedirs(self.directory, mode=0o755, exist_ok=True)
+            records.save(self.directory, record)
 
     def _validate(self, runtime: Runtime) -> None:
         try:
@@ -401,7 +406,7 @@ class Enforcer:
         if lost:
             self._act("stop " + ", ".join(lost), _stop, lost, True)
 
-    def _put_back(self, failed: str, former: Runtime | None, timeout: float) -> str:
+    def _put_back(self, failed: str, former: Runtime | None) -> str:
         """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
         record = records.load(self.directory)
         if record["revision"] != failed:
@@ -409,7 +414,7 @@ class Enforcer:
         if former is not None:
             self._switch(former, former.render(), None)
             try:
-                self._wait_ready(former, timeout)
+                self._wait_ready(former)
             except InstanceError as error:
                 return f"\nThe former revision was put back and is not ready either: {error}"
             return "\nThe former revision {} was put back and is ready.".format(former.definition["revision"])
@@ -503,10 +508,10 @@ class Enforcer:
 
     # ------------------------------------------------------------------------------------------------- waiting for it
 
-    def _wait_ready(self, runtime: Runtime, timeout: float) -> None:
+    def _wait_ready(self, runtime: Runtime) -> None:
         """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
         definition = runtime.definition
-        deadline = time.monotonic() + timeout + definition["minReadySeconds"] + _probe_seconds(definition)
+        deadline = time.monotonic() + self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
         targets = runtime.targets()
         before = self._restarts(runtime, targets)
         pause = 0.1
@@ -519,7 +524,7 @@ class Enforcer:
                 return
             hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
             if waiting and (now > deadline or hopeless):
-                raise InstanceError(self._failure(runtime, waiting, timeout if not hopeless else None))
+                raise InstanceError(self._failure(runtime, waiting, self.timeout if not hopeless else None))
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 

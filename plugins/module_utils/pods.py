@@ -35,6 +35,7 @@ PAUSE_IMAGE = "everynode/pause"
 # Only links: what runs in it is the host's own /usr, which is mounted there.
 PAUSE_LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
 # It collects the dead of a shared pid namespace, too; a shell does that while it waits.
+PAUSE_MOUNT = "type=bind,source=/usr,target=/usr,readonly"
 PAUSE_COMMAND = ("/usr/bin/sh", "-c", "trap exit TERM; while :; do sleep 86400 & wait $!; done")
 STARTUP_PAUSE = 0.5  # seconds between two looks at a sidecar that is starting
 
@@ -114,7 +115,7 @@ class Pod:
     def _make(self) -> None:
         pause = self.order["pause"]
         if pause:
-            self._ensure_pause_image()
+            ensure_pause_image(self.engine)
             self._create(pause)
             self.engine.call("start", pause["name"])
         for entry in self.order["containers"]:
@@ -143,10 +144,6 @@ class Pod:
         target = ContainerTarget(self, entry)
         while not target.tick(eager=True).get("began"):
             time.sleep(STARTUP_PAUSE)
-
-    def _ensure_pause_image(self) -> None:
-        if self.engine.image_id(PAUSE_IMAGE) is None:
-            self.engine.call("import", "-", PAUSE_IMAGE, input=pause_archive())
 
     def started(self) -> None:
         """Afterwards it is on record which containers these are; hooks ran, and what `kube play` cannot set is set."""
@@ -250,6 +247,14 @@ class Pod:
 
 def pod_name(order: Mapping[str, Any]) -> str:
     return str(order["unit"])[: -len(".service")]
+
+
+def ensure_pause_image(engine: Engine) -> bool:
+    """Whether it had to be made."""
+    if engine.image_id(PAUSE_IMAGE) is not None:
+        return False
+    engine.call("import", "-", PAUSE_IMAGE, input=pause_archive())
+    return True
 
 
 def pause_archive() -> bytes:

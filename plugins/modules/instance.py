@@ -48,6 +48,7 @@ options:
   timeout:
     description:
       - Seconds to wait for readiness. What the probes may rightly take and C(minReadySeconds) are added to it.
+      - So many seconds may pass, too, while an image is pulled and nothing of it arrives.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -163,7 +164,7 @@ def run(module: AnsibleModule) -> dict:
     secrets = json.loads(base64.b64decode(parameters["secrets"])) if parameters["secrets"] else {}
     secrets = {kind: secrets.get(kind, {}) for kind in ("environment", "arguments", "files", "registries")}
     namespace, name = parameters["namespace"], parameters["name"]
-    enforcer = Enforcer(namespace, name, check_mode=module.check_mode)
+    enforcer = Enforcer(namespace, name, parameters["timeout"], check_mode=module.check_mode)
     result: dict = {}
     try:
         if parameters["state"] == "absent":
@@ -171,7 +172,7 @@ def run(module: AnsibleModule) -> dict:
         elif parameters["state"] == "staged":
             enforcer.staged(definition, secrets)
         else:
-            enforcer.present(definition, secrets, parameters["timeout"])
+            enforcer.present(definition, secrets)
         if not module.check_mode:
             found = enforcer.observe()
             result["instance"] = found._asdict() if found else {}

@@ -30,7 +30,8 @@ options:
   timeout:
     description:
       - Seconds to wait until an instance is ready. What the probes may rightly take and C(minReadySeconds) are added to
-        it. Without it the default of M(everynode.daemonset.instance) counts.
+        it. So many seconds may a pull stand still, too. Without it the default of M(everynode.daemonset.instance)
+        counts.
     type: int
   observe_timeout:
     description:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.nodes import Cluster, Node
 
@@ -39,6 +40,33 @@ def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> di
     return {name: lines for name, lines in found.items() if lines}
 
 
+# The same where engines run: their storage has a life of its own, what they say of it counts. A
+# refused revision may have been noted, and taken from the record again.
+ALL_OF_ENGINES = r"""
+export LC_ALL=C PODMAN_IGNORE_CGROUPSV1_WARNING=1
+find /etc /run/everynode -path /run/everynode -o -printf '%p %y %m %U %G %s %T@ %C@ %l\n' 2>/dev/null | sort
+find /var/lib/everynode -printf '%p %y %m %U %G %s %l\n' 2>/dev/null | sort
+find /var/lib/everynode /run/everynode -type f -exec sha256sum {} + 2>/dev/null | sort
+systemctl show --all -p Id,LoadState,ActiveState,UnitFileState,InvocationID,MainPID,NRestarts 'everynode.*'
+for engine in docker podman; do
+    command -v $engine >/dev/null || continue
+    standing=$($engine ps --all --quiet --no-trunc)
+    test -z "$standing" || $engine inspect --format \
+        '{{.Id}} {{.Name}} {{.Image}} {{.State.Status}} {{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}' \
+        $standing | sort
+    $engine images --all --no-trunc --format 'image {{.ID}} {{.Repository}} {{.Tag}}' | sort
+    $engine network ls --format 'network {{.Name}}' | sort
+    $engine volume ls --quiet | sort
+done
+test -z "$(command -v podman)" || podman pod ps --format 'pod {{.Id}} {{.Name}} {{.Status}}' | sort
+"""
+
+
+def engines_standing(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """What stands on nodes with engines: equal if and only if nothing was changed, pulled, started or stopped."""
+    return {node.name: node.run(ALL_OF_ENGINES).stdout.splitlines() for node in nodes}
+
+
 def actions(run: Run) -> dict[str, list[str]]:
     """What each host's tasks say they did or would do, in order; of a run with -v."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -50,6 +78,28 @@ def actions(run: Run) -> dict[str, list[str]]:
 def changes(run: Run) -> dict[str, int]:
     """The changed counter of every host of the recap."""
     return {host: counts["changed"] for host, counts in run.recap.items()}
+
+
+def shown(run: Run) -> list[str]:
+    """The differences that --diff printed, whichever node was first."""
+    return sorted(line for line in run.output.splitlines() if re.match(r"[+-](?!{}$)", line))
+
+
+def foretold_and_done(
+    look: Callable[[], dict[str, list[str]]], secrets: Iterable[str], verb: str, inventory: Path, **variables: Any
+) -> Run:
+    """A dry run, which leaves every node as it is, and then a real one, which does exactly what the other told."""
+    before = look()
+    told = play(verb, inventory, "--check", "--diff", "-v", **variables)
+    assert differences(before, look()) == {}
+    done = play(verb, inventory, "--diff", "-v", **variables)
+    assert (told.code, done.code) == (0, 0), told.output + done.output
+    assert changes(told) == changes(done)
+    assert actions(told) == actions(done)
+    assert shown(told) == shown(done)
+    for secret in secrets:
+        assert secret not in told.output + done.output
+    return done
 
 
 def unit(name: str, namespace: str = "default") -> str:

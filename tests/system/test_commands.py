@@ -17,6 +17,7 @@ import pytest
 
 from tests.nodes import Cluster, Node, ansible
 
+from . import evidence
 from .evidence import (
     actions,
     assert_clear,
@@ -25,6 +26,7 @@ from .evidence import (
     differences,
     invocations,
     runs,
+    shown,
     standing,
     unit,
     where_it_runs,
@@ -75,24 +77,8 @@ def ledger(level: str, token: str) -> list[dict[str, Any]]:
     ]
 
 
-def shown(run: Run) -> list[str]:
-    """The differences that --diff printed, whichever node was first."""
-    return sorted(line for line in run.output.splitlines() if re.match(r"[+-](?!{}$)", line))
-
-
 def foretold_and_done(nodes: list[Node], verb: str, inventory: Path, **variables: Any) -> Run:
-    """A dry run, which leaves every node as it is, and then a real one, which does exactly what the other told."""
-    before = standing(nodes)
-    told = play(verb, inventory, "--check", "--diff", "-v", **variables)
-    assert differences(before, standing(nodes)) == {}
-    done = play(verb, inventory, "--diff", "-v", **variables)
-    assert (told.code, done.code) == (0, 0), told.output + done.output
-    assert changes(told) == changes(done)
-    assert actions(told) == actions(done)
-    assert shown(told) == shown(done)
-    for secret in SECRETS:
-        assert secret not in told.output + done.output
-    return done
+    return evidence.foretold_and_done(lambda: standing(nodes), SECRETS, verb, inventory, **variables)
 
 
 def test_a_dry_run_tells_exactly_what_a_real_one_does(

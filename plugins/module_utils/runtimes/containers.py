@@ -98,7 +98,7 @@ class Containers(Runtime):
 
     # ----------------------------------------------------------------------------------------------- before the switch
 
-    def fetch(self, logins: Mapping[str, Any], again: bool) -> list[tuple[str, Any]]:
+    def fetch(self, logins: Mapping[str, Any], again: bool, patience: float) -> list[tuple[str, Any]]:
         if self.engine.trouble():
             return []  # which is told with the other problems
         wanted = []
@@ -107,13 +107,13 @@ class Containers(Runtime):
         ):
             missing = policy != "Never" and self.engine.image_id(image) is None
             if missing or (again and policy == "Always"):
-                wanted.append((f"pull {image}", self._puller(image, logins)))
+                wanted.append((f"pull {image}", self._puller(image, logins, patience)))
         return wanted
 
-    def _puller(self, image: str, logins: Mapping[str, Any]) -> Any:
+    def _puller(self, image: str, logins: Mapping[str, Any], patience: float) -> Any:
         def pull() -> None:
             try:
-                self.engine.pull(image, logins)
+                self.engine.pull(image, logins, patience)
             except EngineError as error:
                 raise OSError(f"{self._image_field(image)}: {image} cannot be pulled: {error}") from error
 
@@ -140,14 +140,14 @@ class Containers(Runtime):
         if trouble:
             return [trouble]
         found = self._foreign_containers()
-        if not sources_present:
-            return found
         for container in self.definition["containers"]:
-            image = container["source"]["image"]
+            image, policy = container["source"]["image"], container["source"]["pullPolicy"]
+            if not sources_present and policy != "Never":
+                continue  # it may yet be pulled
             if self.engine.image_id(image) is None:
                 found.append(
-                    f"{self._image_field(image)}: {image} is not on this node, and imagePullPolicy "
-                    "{} does not let it be pulled".format(container["source"]["pullPolicy"])
+                    f"{self._image_field(image)}: {image} is not on this node, and imagePullPolicy {policy} does not "
+                    "let it be pulled"
                 )
             elif container["security"]["nonRoot"] and container["security"]["user"] is None:
                 found += self._root_problems(container)
@@ -187,27 +187,43 @@ class Containers(Runtime):
         if not self.definition["validate"]:
             return
         container = next(one for one in self.definition["containers"] if one["role"] == "main")
+        options = self._process_options(container, rehearsal=True)
         words = _command_options(self.definition["validate"], [], container["source"]["image"])
         try:
-            self._try_out("run", container, words, VALIDATION_SECONDS)
+            self._try_out("run", container, [*options, *words], VALIDATION_SECONDS)
         except EngineError as error:
             raise OSError(f"everynode/validate failed, so nothing was changed: {error}") from error
 
     def _rehearse(self, container: Mapping[str, Any]) -> None:
         try:
-            self._try_out("create", container, self._command(container), ANSWER_SECONDS)
+            options = self._process_options(container, rehearsal=True)
+            self._try_out("create", container, [*options, *self._command(container)], ANSWER_SECONDS)
+            if _extraordinary(container["security"]) or self.pod["sysctls"]:
+                self._rehearse_security(container)
         except EngineError as error:
             where = "container {}".format(container["name"])
             raise OSError(f"{where}: {self.engine.title} refuses it, so nothing was changed: {error}") from error
 
+    def _rehearse_security(self, container: Mapping[str, Any]) -> None:
+        """What an engine refuses only when a process starts, it refuses to one that does nothing, too."""
+        options = [*self._labels(container), *_security(container["security"])]
+        if not self.pod["hostNetwork"]:
+            options += [word for pair in sorted(self.pod["sysctls"].items()) for word in ("--sysctl", "=".join(pair))]
+        made = pods.ensure_pause_image(self.engine)
+        try:
+            words = ["--mount", pods.PAUSE_MOUNT, pods.PAUSE_IMAGE, "/usr/bin/true"]
+            self._try_out("run", container, [*options, *words], ANSWER_SECONDS)
+        finally:
+            if made:
+                self.engine.forget_images(pods.PAUSE_IMAGE)
+
     def _try_out(self, verb: str, container: Mapping[str, Any], words: Sequence[str], seconds: float) -> None:
         """Create or run a container like this one, and remove it; a killed run may have left one."""
         name = "{}.{}.rehearsal".format(self.base, container["name"])
-        options = ["--pull", "never", "--name", name, *self._process_options(container, rehearsal=True)]
         environment = self._special_environment(container["name"])
         self._remove_rehearsal(name)
         try:
-            self.engine.call(verb, *options, *words, environment=environment, seconds=seconds)
+            self.engine.call(verb, "--pull", "never", "--name", name, *words, environment=environment, seconds=seconds)
         finally:
             self._remove_rehearsal(name)
 
@@ -381,6 +397,12 @@ def _security(security: Mapping[str, Any]) -> list[str]:
     for option in _security_options(security):
         options += ["--security-opt", option]
     return options
+
+
+def _extraordinary(security: Mapping[str, Any]) -> bool:
+    """Whether it asks for something that an engine may not be able to give."""
+    names = ("privileged", "addCapabilities", "seccomp", "appArmor", "seLinux", "procMount")
+    return any(security[name] for name in names)
 
 
 def _security_options(security: Mapping[str, Any]) -> Iterator[str]:

@@ -78,7 +78,7 @@ class Docker(Containers):
         container = {"name": "_pause", "role": "pause"}
         words = ["--pull", "never", "--name", self.pause_name(), *self._labels(container), *self._pod_options()]
         words += ["--ipc", "host" if self.pod["hostIPC"] else "shareable", "--stop-signal", "SIGTERM"]
-        words += ["--mount", "type=bind,source=/usr,target=/usr,readonly", pods.PAUSE_IMAGE, *pods.PAUSE_COMMAND]
+        words += ["--mount", pods.PAUSE_MOUNT, pods.PAUSE_IMAGE, *pods.PAUSE_COMMAND]
         return {"name": self.pause_name(), "role": "pause", "create": words, "environment": {}}
 
     def record_entries(self) -> list[dict[str, Any]]:

@@ -100,10 +100,11 @@ class Runtime:
         """What has to be running and ready, by the name of its unit or container."""
         raise NotImplementedError
 
-    def fetch(self, logins: Mapping[str, Any], again: bool) -> list[tuple[str, Any]]:
+    def fetch(self, logins: Mapping[str, Any], again: bool, patience: float) -> list[tuple[str, Any]]:
         """What has to be got before the revision can be staged: (what it is in words, how to get it).
 
-        ``again``: also what is here already and may have changed where it comes from.
+        ``again``: also what is here already and may have changed where it comes from. ``patience``: so many seconds may
+        pass without anything arriving.
         """
         return []
 
