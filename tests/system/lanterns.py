@@ -154,9 +154,9 @@ class Lanterns:
             wanted[runtime] = {name for each in names for name in CONTAINERS[runtime, each]}
         aside = {name for (_engine, each), several in CONTAINERS.items() if each in others for name in several}
         found = {engine: set(several) - aside for engine, several in containers(node).items()}
-        assert found == wanted, node.name
+        assert found == wanted, f"{node.name}: {found}"
         running = [one for one in self.samplers[node.name].now() if one.partition(".")[0] not in processes(others)]
-        assert running == sorted(f"{process}.{word}" for process in processes(names)), node.name
+        assert running == sorted(f"{process}.{word}" for process in processes(names)), f"{node.name}: {running}"
 
     def assert_never_two(self) -> None:
         """What was started by hand is called `copy`."""
@@ -165,9 +165,17 @@ class Lanterns:
                 kinds = [word.partition(".")[0] for word in moment.running.values() if not word.endswith(".copy")]
                 assert len(kinds) == len(set(kinds)), f"{sampler.node.name}: {moment}"
 
+    def delete_after_damage(self) -> None:
+        """Whose record somebody removed, of his images nobody knows any more who pulled them."""
+        self.delete()
+        for node in self.nodes:
+            for engine in node.engines:
+                node.run(f"{engine} image prune --all --force")
+
     def assert_nothing_left(self) -> None:
         for node in self.nodes:
-            assert left(node) == [], node.name
+            found = left(node)
+            assert found == [], f"{node.name}: {found}"
 
 
 def lanterns_on(cluster: Cluster, nodes: list[Node], folder: Path) -> Iterator[Lanterns]:

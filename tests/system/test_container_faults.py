@@ -285,3 +285,4 @@ def test_whatever_happens_one_apply_makes_it_one(two: Lanterns) -> None:
         two.assert_never_two()
     except AssertionError as error:
         raise AssertionError(f"seed {SEED}:\n" + "\n".join([*story, str(error)])) from error
+    two.delete_after_damage()

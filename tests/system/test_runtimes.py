@@ -117,7 +117,7 @@ def test_put_right_after_anybodys_hand(damages: list[tuple[str, str]], standing:
 
 
 def test_a_foreign_container_of_its_name_is_named_and_kept(everywhere: Lanterns) -> None:
-    everywhere.delete()
+    everywhere.delete_after_damage()
     names = {DOCKER: S, PODMAN: f"{S}-main"}
     for node in everywhere.nodes:
         runtime = everywhere.runtimes[node.name]
