@@ -79,7 +79,11 @@ newest: venv ## Unit tests, conformance and sanity on the newest ansible-core, w
 .PHONY: nodes-test
 nodes-test: venv ## Real daemons on real nodes
 	$(call step,nodes)
-	$(PYTHON) -m pytest -q --numprocesses=2 --dist=loadfile tests/system
+	$(PYTHON) -m pytest -q --numprocesses=2 --dist=loadfile -m 'not soak' tests/system
+
+.PHONY: soak
+soak: venv ## The long tests: pods of containers under hand damage, kills, engine and node restarts, at random
+	$(PYTHON) -m pytest -q --numprocesses=2 --dist=loadfile -m soak tests/system
 
 .PHONY: molecule
 molecule: venv ## The Molecule scenario: create, converge, idempotence, verify, destroy

@@ -214,10 +214,19 @@ WHOLE: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"daemonset_names": NAME, "daemonset_output": "xml"},
         ['daemonset_output is "xml": expected table or json'],
     ),
-    "a container image": (
+    "an address that no container knows before it starts": (
         "apply",
-        {"daemonset_manifests": steady_with(f"{CONTAINER}/image", "fluent/fluentd:v1.14")},
-        [f"inline[0] (document 1): {IN_CONTAINER}.image: ", "fluent/fluentd:v1.14"],
+        {
+            "daemonset_manifests": steady_with(
+                CONTAINER,
+                {
+                    "name": "main",
+                    "image": "fluent/fluentd:v1.14",
+                    "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+                },
+            )
+        },
+        [f"inline[0] (document 1): {IN_CONTAINER}.env[0].valueFrom.fieldRef.fieldPath: ", "status.podIP"],
     ),
     "delete nothing": ("delete", {}, ["no manifest is given"]),
     "delete a nameless one": ("delete", {"daemonset_names": ""}, ['"" is no [NAMESPACE/]NAME of a DaemonSet']),

@@ -64,7 +64,9 @@ LIVES = {
 }
 
 
-@pytest.mark.parametrize("life", LIVES)
+@pytest.mark.parametrize(
+    "life", ["restarted", *(pytest.param(life, marks=pytest.mark.soak) for life in ("killed", "stopped and started"))]
+)
 def test_it_comes_back_with_its_engine(life: str, standing: Lanterns) -> None:
     before = pids(standing)
     forget_starts(standing)
@@ -72,6 +74,7 @@ def test_it_comes_back_with_its_engine(life: str, standing: Lanterns) -> None:
     assert_back(standing, before)
 
 
+@pytest.mark.soak
 def test_it_comes_back_with_its_node(standing: Lanterns) -> None:
     before = pids(standing)
     forget_starts(standing)
@@ -113,6 +116,7 @@ def all_ready(node: Node) -> bool:
     return node.run(f"systemctl is-active {S}.service {P}.service", check=False).stdout.split() == ["active"] * 2
 
 
+@pytest.mark.soak
 def test_the_engine_stops_during_an_apply(standing: Lanterns) -> None:
     dockers = [node for node in standing.nodes if standing.runtimes[node.name] == DOCKER]
     with ThreadPoolExecutor() as pool:
@@ -138,6 +142,7 @@ def test_the_engine_stops_during_an_apply(standing: Lanterns) -> None:
             {"readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}},
             "readiness probe",
             id="it is never ready",
+            marks=pytest.mark.soak,
         ),
     ],
 )
@@ -203,6 +208,7 @@ class Changes:
         assert "Traceback" not in done.output, done.output
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle(two: Lanterns) -> None:
     changes = Changes(two, "killed in the middle")
     changes.stand()
@@ -222,6 +228,7 @@ def test_killed_in_the_middle(two: Lanterns) -> None:
         two.assert_never_two()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("victim", ["controller", "module"])
 def test_killed_while_it_comes_and_goes(victim: str, two: Lanterns) -> None:
     changes = Changes(two, f"comes and goes: {victim}")
@@ -252,6 +259,7 @@ HANDS = {
 STATES = ["rm record.json", "rm containers.json", "rm current", "rm -r revisions", "echo x >current/definition.json"]
 
 
+@pytest.mark.soak
 def test_whatever_happens_one_apply_makes_it_one(two: Lanterns) -> None:
     changes = Changes(two, str(SEED))
     changes.stand()
