@@ -38,6 +38,7 @@ SIGNS_OF_USE = {
     "podman": ("/var/lib/containers/storage/db.sql", "/var/lib/containers/storage/libpod/bolt_state.db"),
 }
 ANSWER_SECONDS = 60
+PROGRESS_BYTES = 512  # so many more must have moved for a download to count as alive
 
 # What is asked of a container, and in which order; one line of JSON for each, from either engine.
 FIELDS = (
@@ -324,28 +325,32 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _ends(process: subprocess.Popen[bytes], patience: float) -> bool:
     """Wait for it; false if it reads and writes nothing any more for so many seconds."""
-    moved, since = -1, time.monotonic()
+    moved, since = 0, time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.5)
             return True
         now = _bytes_moved(process.pid)
-        if now != moved:
+        if now > moved + PROGRESS_BYTES:
             moved, since = now, time.monotonic()
         elif time.monotonic() - since > patience:
             return False
 
 
 def _bytes_moved(session: int) -> int:
-    """What the processes of a session have read and written so far, sockets and pipes included."""
+    """What the processes of a session have read and written so far, sockets and pipes included.
+
+    Not the eight bytes with which Go's runtime wakes its own threads, again and again.
+    """
     total = 0
     for folder in glob.glob("/proc/[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError, ValueError, LookupError):
             with open(os.path.join(folder, "stat"), encoding="ascii", errors="replace") as file:
                 if int(file.read().rpartition(")")[2].split()[3]) != session:
                     continue
             with open(os.path.join(folder, "io"), encoding="ascii") as file:
-                total += sum(int(line.split()[1]) for line in file if line.startswith(("rchar", "wchar")))
+                counted = {line.split(":")[0]: int(line.split(":")[1]) for line in file}
+            total += counted["rchar"] + counted["wchar"] - 8 * (counted["syscr"] + counted["syscw"])
     return total
 
 
