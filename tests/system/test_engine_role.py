@@ -20,6 +20,8 @@ from tests.nodes import Cluster, Node, NodeSpec
 
 from .playbook import Run, play, until
 
+pytestmark = pytest.mark.soak  # four nodes install an engine each
+
 PLAY = """
 - hosts: all
   gather_facts: false

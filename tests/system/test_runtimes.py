@@ -108,16 +108,8 @@ def standing(everywhere: Lanterns) -> Lanterns:
     return everywhere
 
 
-def each_round() -> list[object]:
-    """The first one is enough for every day."""
-    marks: list[list[pytest.MarkDecorator]] = [[], *([pytest.mark.soak] for _round in rounds()[1:])]
-    return [
-        pytest.param(damages, id=", ".join(dict(damages)), marks=mark)
-        for damages, mark in zip(rounds(), marks, strict=True)
-    ]
-
-
-@pytest.mark.parametrize("damages", each_round())
+@pytest.mark.soak
+@pytest.mark.parametrize("damages", [pytest.param(each, id=", ".join(dict(each))) for each in rounds()])
 def test_put_right_after_anybodys_hand(damages: list[tuple[str, str]], standing: Lanterns) -> None:
     for node, (_name, command) in zip(standing.nodes, damages, strict=True):
         node.run(command)
