@@ -22,6 +22,8 @@ from .chaos import STAGING, SWITCHING, amid, kill, refused
 from .lanterns import BOTH, DOCKER, HAND, PODMAN, SYSTEMD, TRACE, Lanterns, P, S, lanterns_on
 from .playbook import Run, begin, until
 
+pytestmark = pytest.mark.soak
+
 RETURN_SECONDS = 120  # an instance comes back by itself well within this, however busy the machine is
 
 
@@ -64,9 +66,7 @@ LIVES = {
 }
 
 
-@pytest.mark.parametrize(
-    "life", ["restarted", *(pytest.param(life, marks=pytest.mark.soak) for life in ("killed", "stopped and started"))]
-)
+@pytest.mark.parametrize("life", LIVES)
 def test_it_comes_back_with_its_engine(life: str, standing: Lanterns) -> None:
     before = pids(standing)
     forget_starts(standing)
@@ -74,7 +74,6 @@ def test_it_comes_back_with_its_engine(life: str, standing: Lanterns) -> None:
     assert_back(standing, before)
 
 
-@pytest.mark.soak
 def test_it_comes_back_with_its_node(standing: Lanterns) -> None:
     before = pids(standing)
     forget_starts(standing)
@@ -116,7 +115,6 @@ def all_ready(node: Node) -> bool:
     return node.run(f"systemctl is-active {S}.service {P}.service", check=False).stdout.split() == ["active"] * 2
 
 
-@pytest.mark.soak
 def test_the_engine_stops_during_an_apply(standing: Lanterns) -> None:
     dockers = [node for node in standing.nodes if standing.runtimes[node.name] == DOCKER]
     with ThreadPoolExecutor() as pool:
@@ -142,7 +140,6 @@ def test_the_engine_stops_during_an_apply(standing: Lanterns) -> None:
             {"readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}},
             "readiness probe",
             id="it is never ready",
-            marks=pytest.mark.soak,
         ),
     ],
 )
@@ -208,7 +205,6 @@ class Changes:
         assert "Traceback" not in done.output, done.output
 
 
-@pytest.mark.soak
 def test_killed_in_the_middle(two: Lanterns) -> None:
     changes = Changes(two, "killed in the middle")
     changes.stand()
@@ -228,7 +224,6 @@ def test_killed_in_the_middle(two: Lanterns) -> None:
         two.assert_never_two()
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("victim", ["controller", "module"])
 def test_killed_while_it_comes_and_goes(victim: str, two: Lanterns) -> None:
     changes = Changes(two, f"comes and goes: {victim}")
@@ -259,7 +254,6 @@ HANDS = {
 STATES = ["rm record.json", "rm containers.json", "rm current", "rm -r revisions", "echo x >current/definition.json"]
 
 
-@pytest.mark.soak
 def test_whatever_happens_one_apply_makes_it_one(two: Lanterns) -> None:
     changes = Changes(two, str(SEED))
     changes.stand()

@@ -161,6 +161,7 @@ def full_disk(nodes: list[Node]) -> Iterator[None]:
             node.run("umount /var/lib/docker/tmp 2>/dev/null || umount /var/tmp")
 
 
+@pytest.mark.soak
 def test_registries_that_do_not_serve(
     engine_nodes: list[Node],
     registry: Registry,
@@ -193,6 +194,7 @@ def test_registries_that_do_not_serve(
 # ------------------------------------------------------------------------------------------------------------- engines
 
 
+@pytest.mark.soak
 def test_engines_that_cannot(
     cluster: Cluster, engine_nodes: list[Node], estate: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -228,6 +230,7 @@ def test_engines_that_cannot(
 # --------------------------------------------------------------------------------------- what only the new one shows
 
 
+@pytest.mark.soak
 def test_init_containers_that_fail_and_that_never_end(
     engine_nodes: list[Node], estate: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def test_the_manifests_as_they_stand(engine_nodes: list[Node], estate: Callable[
 # --------------------------------------------------------------------------------------------------- policies, versions
 
 
+@pytest.mark.soak
 def test_what_is_pulled_and_what_stays(
     cluster: Cluster, engine_nodes: list[Node], registry: Registry, estate: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_login_is_told_to_the_registry_and_to_nobody_else(
 # ------------------------------------------------------------------------------------------------------------- dry runs
 
 
+@pytest.mark.soak
 def test_a_dry_run_tells_exactly_what_a_real_one_does(
     engine_nodes: list[Node], estate: Callable[..., Path], tmp_path: Path
 ) -> None:
