@@ -117,6 +117,7 @@ def test_put_right_after_anybodys_hand(damages: list[tuple[str, str]], standing:
     standing.assert_never_two()
 
 
+@pytest.mark.soak  # test_container_input takes names in a quicker way
 def test_a_foreign_container_of_its_name_is_named_and_kept(everywhere: Lanterns) -> None:
     everywhere.delete_after_damage()
     names = {DOCKER: S, PODMAN: f"{S}-main"}
