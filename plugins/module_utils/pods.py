@@ -27,15 +27,15 @@ from typing import Any, Callable, Mapping, Sequence
 
 from . import keeper
 from .commands import PATH, run_command, tell
-from .engine import Container, Engine, EngineError, epoch
+from .engine import CONTAINER, REVISION, Container, Engine, EngineError, epoch
 from .keeper import Process, Target
 from .probes import FAILURES, LOOPBACK, http_answer
 
 PAUSE_IMAGE = "everynode/pause"
 # Only links: what runs in it is the host's own /usr, which is mounted there.
 PAUSE_LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
-# It collects the dead of a shared pid namespace, too; a shell does that while it waits.
 PAUSE_MOUNT = "type=bind,source=/usr,target=/usr,readonly"
+# It collects the dead of a shared pid namespace, too; a shell does that while it waits.
 PAUSE_COMMAND = ("/usr/bin/sh", "-c", "trap exit TERM; while :; do sleep 86400 & wait $!; done")
 STARTUP_PAUSE = 0.5  # seconds between two looks at a sidecar that is starting
 
@@ -106,7 +106,7 @@ class Pod:
     def _whole(self, standing: Mapping[str, Container]) -> bool:
         """Whether all containers of this revision are there; without its pause container the others cannot run."""
         pause = self.order["pause"]
-        revision = {name: one.labels.get("everynode.revision") for name, one in standing.items()}
+        revision = {name: one.labels.get(REVISION) for name, one in standing.items()}
         wanted = [entry["name"] for entry in self.lasting] + ([pause["name"]] if pause else [])
         if any(revision.get(name) != self.order["revision"] for name in wanted):
             return False
@@ -136,7 +136,7 @@ class Pod:
         ended = self.engine.inspect([entry["name"]])[0]
         self.engine.call("rm", "--force", "--volumes", ended.id)
         if ended.exit_code or ended.error:
-            container = ended.labels.get("everynode.container", entry["name"])
+            container = ended.labels.get(CONTAINER, entry["name"])
             why = ended.error or f"it ended with exit status {ended.exit_code}"
             raise PodError(f"init container {container} failed: {why}")
 

@@ -208,18 +208,19 @@ class Changes:
 def test_killed_in_the_middle(two: Lanterns) -> None:
     changes = Changes(two, "killed in the middle")
     changes.stand()
+
+    def kill_one(victim: str) -> None:
+        if victim == "controller":
+            changes.kill_controller()
+        else:
+            changes.kill_module(lambda: two.apply(changes.colour))
+
     for victim in ("controller", "module", "controller", "module"):
         changes.change_runtimes()
-        if victim == "controller":
-            changes.kill_controller()
-        else:
-            changes.kill_module(lambda: two.apply(changes.colour))
+        kill_one(victim)
         two.converge(changes.colour)
         changes.recolour()
-        if victim == "controller":
-            changes.kill_controller()
-        else:
-            changes.kill_module(lambda: two.apply(changes.colour))
+        kill_one(victim)
         two.converge(changes.colour)
         two.assert_never_two()
 

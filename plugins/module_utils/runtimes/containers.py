@@ -14,10 +14,11 @@ from .. import engine, files, keeper, pods
 from ..engine import ANSWER_SECONDS, Engine, EngineError
 from ..files import File
 from ..observation import RUN
-from .runtime import VALIDATION_SECONDS, Runtime, empty_dir_access
+from .runtime import VALIDATION_SECONDS, Runtime, empty_dir_access, in_memory
 
 SECCOMP_PROFILES = "/var/lib/kubelet/seccomp"  # where Kubernetes keeps them; Podman's paths begin there
 ANSWERING = "Start it, and see what it says of itself, with: systemctl start {0}; journalctl -u {0}"
+STOP_SECONDS = 60  # for all that stopping needs beyond the grace period
 LOOK_SECONDS = 10  # between two looks at a pod without probes
 RESOLVER_KINDS = ("nameservers", "searches", "options")
 RESOLVER_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")  # the first one if there is a stub
@@ -67,7 +68,7 @@ class Containers(Runtime):
             "revision": self.definition["revision"],
             "directory": self.directory,
             "grace": self.definition["terminationGracePeriodSeconds"],
-            "memory": [self._memory_volume(volume) for volume in self.volumes.values() if _in_memory(volume)],
+            "memory": [self._memory_volume(volume) for volume in self.volumes.values() if in_memory(volume)],
             "pause": self.pause_entry(),
             "containers": self.container_entries(),
         }
@@ -319,10 +320,6 @@ class Containers(Runtime):
     def _command(self, container: Mapping[str, Any]) -> list[str]:
         command, words = self.arguments(container)
         return _command_options(command, words or [], container["source"]["image"])
-
-
-def _in_memory(volume: Mapping[str, Any]) -> bool:
-    return bool(volume["kind"] == "emptyDir" and volume["medium"] == "Memory")
 
 
 def _command_options(command: Sequence[str] | None, arguments: Sequence[str], image: str) -> list[str]:

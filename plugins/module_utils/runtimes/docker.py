@@ -13,10 +13,8 @@ from typing import Any, Mapping
 
 from .. import pods
 from ..files import File
-from .containers import Containers, resolver
-from .runtime import RESTART_SECONDS, unit_entry, unit_text
-
-STOP_SECONDS = 60  # for all that stopping needs beyond the grace period
+from .containers import STOP_SECONDS, Containers, resolver
+from .runtime import RESTART_SECONDS, in_memory, unit_entry, unit_text
 
 
 class Docker(Containers):
@@ -59,9 +57,7 @@ class Docker(Containers):
 
     def has_pause(self) -> bool:
         """One container alone owns its namespaces itself."""
-        return len(self.definition["containers"]) > 1 or any(
-            volume["kind"] == "emptyDir" and volume["medium"] == "Memory" for volume in self.definition["volumes"]
-        )
+        return len(self.definition["containers"]) > 1 or any(map(in_memory, self.definition["volumes"]))
 
     def made_images(self) -> list[str]:
         return [pods.PAUSE_IMAGE] if self.has_pause() else []

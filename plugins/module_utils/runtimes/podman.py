@@ -14,8 +14,7 @@ from typing import Any, Mapping
 
 from .. import engine
 from ..files import File
-from .containers import SECCOMP_PROFILES, Containers, cpu_shares, resolver
-from .docker import STOP_SECONDS
+from .containers import SECCOMP_PROFILES, STOP_SECONDS, Containers, cpu_shares, resolver
 from .runtime import RESTART_SECONDS, as_json, quote, specifiers, unit_entry, unit_text
 
 # Quadlet (Podman 4.4 and newer) is a generator of systemd's.

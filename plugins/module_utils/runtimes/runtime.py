@@ -193,10 +193,6 @@ class Runtime:
 
     # -------------------------------------------------------------------------------------------------------- volumes
 
-    def in_memory(self, mount: Mapping[str, Any]) -> bool:
-        volume = self.volumes[mount["volume"]]
-        return bool(volume["kind"] == "emptyDir" and volume["medium"] == "Memory")
-
     def mount_source(self, mount: Mapping[str, Any]) -> tuple[str, bool]:
         volume = self.volumes[mount["volume"]]
         if volume["kind"] == "hostPath":
@@ -367,6 +363,10 @@ def _source_of(module: Any) -> bytes:
     if source is None:
         raise OSError(f"the source of {module.__name__} is not to be had")
     return str(source).encode()
+
+
+def in_memory(volume: Mapping[str, Any]) -> bool:
+    return bool(volume["kind"] == "emptyDir" and volume["medium"] == "Memory")
 
 
 def empty_dir_access(volume: Mapping[str, Any]) -> tuple[int, int]:

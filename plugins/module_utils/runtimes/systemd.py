@@ -21,6 +21,7 @@ from .runtime import (
     VALIDATION_SECONDS,
     Runtime,
     empty_dir_access,
+    in_memory,
     mount_around,
     mount_of,
     quote,
@@ -157,11 +158,11 @@ class Systemd(Runtime):
                 continue
             kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
             # Before an ExecStartPre has made it, the volume in memory is not there after a boot.
-            missing = "-" if self.in_memory(mount) else ""
+            missing = "-" if in_memory(self.volumes[mount["volume"]]) else ""
             lines.append(kind + specifiers("{}:{}:rbind".format(_path(missing + source), _path(mount["target"]))))
         for name in sorted({mount["volume"] for mount in container["mounts"]}):
             volume = self.volumes[name]
-            if volume["kind"] == "emptyDir" and volume["medium"] == "Memory":
+            if in_memory(volume):
                 mode, group = empty_dir_access(volume)
                 words = [os.path.join(RUN, self.base, name), f"{mode:o}", str(group), str(volume["sizeLimit"] or "")]
                 # Even a command with «+» is given the unit's mount namespace, where the mount would end with it.
