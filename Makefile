@@ -94,6 +94,10 @@ molecule: venv ## The Molecule scenario: create, converge, idempotence, verify, 
 bench: venv ## Measure an apply against a ping and a hand-written role, on 20 nodes (ENGINE=docker: in containers)
 	@$(PYTHON) -m tests.benchmarks $(if $(ENGINE),--engine $(ENGINE))
 
+.PHONY: bench-update
+bench-update: venv ## Measure updates of 20 nodes, likewise
+	@$(PYTHON) -m tests.benchmarks --update
+
 .PHONY: docs
 docs: venv ## Write docs/fields.md from the table in the code
 	@$(PYTHON) -m scripts.document_fields

@@ -4,6 +4,8 @@
 
 """`make bench`: what an apply costs, against the least that Ansible can do and against a role written by hand.
 
+`--update` measures updates instead, whose daemon is ready half a second after its start.
+
 All on the same nodes, over SSH with pipelining, in rounds that take turns, so that whatever else the machine does hits
 all alike. The nodes share this machine: compare the ratios, not the seconds.
 """
@@ -19,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ MANIFESTS = {None: "heartbeat.yaml", "docker": "heartbeat-container.yaml", "podm
 IMAGE = "toolbox:1"
 # Of the time of a ping, and of a hand-written role. Looking at a node's engine takes a little more.
 WANTED = {None: 0.6, "docker": 0.7, "podman": 0.7}
+# Of the time of a ping to each node: what an update of all of them may take, by maxUnavailable.
+WANTED_OF_UPDATES = {"100%": 2.5, "25%": 4.0}
 RESULTS = ansible.CHECKOUT / ".cache" / "benchmarks.json"
 
 
@@ -51,6 +56,7 @@ def main() -> int:
         "--json", type=Path, default=RESULTS, metavar="FILE", help="where the numbers go (default: %(default)s)"
     )
     parser.add_argument("--engine", choices=["docker", "podman"], help="run a container of this engine on each node")
+    parser.add_argument("--update", action="store_true", help="measure updates, of host processes")
     parser.add_argument("--keep", action="store_true", help="leave the nodes running")
     options = parser.parse_args()
     cluster = Cluster("bench")
@@ -61,14 +67,16 @@ def main() -> int:
         if engines:
             serve_image(cluster, nodes)
         manifest = PLAYBOOKS / MANIFESTS[options.engine]
-        seconds = measure(Bench(cluster.write_inventory(nodes), options.nodes, manifest), options.rounds)
+        bench = Bench(cluster.write_inventory(nodes), options.nodes, manifest)
+        seconds = measure_updates(bench, options.rounds) if options.update else measure(bench, options.rounds)
     except (NodesError, DockerException) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
         if not options.keep:
             cluster.down()
-    result = summary(seconds, options.nodes, WANTED[options.engine])
+    ratios = ratios_of_updates() if options.update else ratios_of_rest(WANTED[options.engine])
+    result = summary(seconds, options.nodes, ratios)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(table(result))
@@ -90,6 +98,7 @@ class Bench:
         self.inventory = inventory
         self.nodes = nodes
         self.manifest = manifest
+        self.revision = 0
 
     def ping(self) -> None:
         self._play(PLAYBOOKS / "ping.yml", unchanged=True)
@@ -102,6 +111,19 @@ class Bench:
 
     def delete(self) -> None:
         self._play("everynode.daemonset.delete", *self._manifest(), unchanged=False)
+
+    def update(self, max_unavailable: str) -> None:
+        """A new revision everywhere, with the strategy given."""
+        self.revision += 1
+        given = {"daemonset_manifests": str(PLAYBOOKS / "beacon.yaml.j2"), **self._beacon(max_unavailable)}
+        self._play("everynode.daemonset.apply", "-e", json.dumps(given), unchanged=False)
+
+    def handwritten_update(self) -> None:
+        self.revision += 1
+        self._play(PLAYBOOKS / "handwritten-update.yml", "-e", json.dumps(self._beacon("25%")), unchanged=False)
+
+    def _beacon(self, max_unavailable: str) -> dict[str, str]:
+        return {"beacon_revision": str(self.revision), "beacon_max_unavailable": max_unavailable}
 
     def _manifest(self) -> tuple[str, str]:
         return "-e", json.dumps({"daemonset_manifests": str(self.manifest)})
@@ -125,6 +147,21 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
         Case("ping", bench.ping),
         Case("hand-written role, nothing to change", bench.handwritten),
     ]
+    return in_turns(cases, rounds)
+
+
+def measure_updates(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    bench.update("100%")
+    bench.handwritten_update()
+    cases = [
+        Case("ping", bench.ping),
+        *(Case(f"update, {size} at a time", partial(bench.update, size)) for size in WANTED_OF_UPDATES),
+        Case("hand-written update, serial 25%", bench.handwritten_update),
+    ]
+    return in_turns(cases, rounds)
+
+
+def in_turns(cases: list[Case], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {case.name: [] for case in cases}
     for number in range(rounds):
         for case in cases:
@@ -138,7 +175,21 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def summary(seconds: dict[str, list[float]], nodes: int, wanted: float) -> dict[str, Any]:
+# What is divided by what, and how much of it is wanted at most.
+Ratios = dict[tuple[str, str], float]
+
+
+def ratios_of_rest(of_ping: float) -> Ratios:
+    name = "apply, nothing to change"
+    return {(name, "ping"): of_ping, (name, "hand-written role, nothing to change"): 0.15}
+
+
+def ratios_of_updates() -> Ratios:
+    ratios = {(f"update, {size} at a time", "ping"): wanted for size, wanted in WANTED_OF_UPDATES.items()}
+    return {**ratios, ("update, 25% at a time", "hand-written update, serial 25%"): 1.0}
+
+
+def summary(seconds: dict[str, list[float]], nodes: int, ratios: Ratios) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "machine": {
@@ -150,22 +201,17 @@ def summary(seconds: dict[str, list[float]], nodes: int, wanted: float) -> dict[
         "forks": nodes,
         "seconds": {name: [round(value, 3) for value in values] for name, values in seconds.items()},
         "median": {name: round(value, 3) for name, value in medians.items()},
-        "ratio": {
-            "apply / ping": round(medians["apply, nothing to change"] / medians["ping"], 3),
-            "apply / hand-written role": round(
-                medians["apply, nothing to change"] / medians["hand-written role, nothing to change"], 3
-            ),
-        },
-        "wanted at most": {"apply / ping": wanted, "apply / hand-written role": 0.15},
+        "ratio": {f"{one} / {other}": round(medians[one] / medians[other], 3) for one, other in ratios},
+        "wanted at most": {f"{one} / {other}": wanted for (one, other), wanted in ratios.items()},
     }
 
 
 def table(result: dict[str, Any]) -> str:
     lines = [f"\n{result['nodes']} nodes, medians of {len(next(iter(result['seconds'].values())))} rounds\n"]
-    lines += [f"  {name:<40}{value:>8.2f} s" for name, value in result["median"].items()]
+    lines += [f"  {name:<62}{value:>8.2f} s" for name, value in result["median"].items()]
     lines.append("")
     for name, value in result["ratio"].items():
-        lines.append(f"  {name:<40}{value:>8.2f}    wanted at most {result['wanted at most'][name]}")
+        lines.append(f"  {name:<62}{value:>8.2f}    wanted at most {result['wanted at most'][name]}")
     return "\n".join(lines)
 
 
