@@ -19,6 +19,8 @@ from .engine import TITLES, Container
 
 ROOT = "/var/lib/everynode"
 RUN = "/run/everynode"
+VETO = "/etc/everynode/hold"
+PROGRAMS = ROOT + "/.program"  # what a control node may run here without a module, see program.py
 UNIT_DIRECTORY = "/etc/systemd/system"
 QUADLET_DIRECTORY = "/etc/containers/systemd"
 MARK = "X-Everynode-Instance"
@@ -84,7 +86,17 @@ echo "os_id=$ID"
 echo "os_version=$VERSION_ID"
 echo "boot_id=$boot_id"
 echo "uptime=$uptime"
-echo "now=$(date +%s.%N)"
+set -- $(date '+%s.%N %z')
+echo "now=$1"
+echo "utc_offset=$2"
+if [ -e /etc/everynode/hold ]; then
+    veto=
+    read -r veto </etc/everynode/hold
+    echo "veto=${veto:-no reason is given}"
+fi
+for candidate in "$root"/.program/*/; do
+    if [ -d "$candidate" ]; then candidate=${candidate%/}; echo "program=${candidate##*/}"; fi
+done
 echo "cpus=$(getconf _NPROCESSORS_ONLN)"
 echo "memory_kib=$memory"
 echo "package_manager=$package_manager"
@@ -156,6 +168,9 @@ for directory in "$root"/*/*/; do
         echo 'damage=the current revision is not whole'
     fi
 done
+for lease in /run/everynode/*.lease; do
+    if [ -r "$lease" ]; then echo "=== lease $lease"; cat "$lease"; fi
+done
 for state in /run/everynode/*.json; do
     if [ -r "$state" ]; then echo "=== state $state"; cat "$state"; echo; fi
 done
@@ -179,6 +194,37 @@ class Facts(NamedTuple):
     package_manager: str  # "apt", "dnf", "yum", "zypper" or ""
     engines: tuple[str, ...]  # of "docker" and "podman" those whose command is there
     now: float  # seconds since the epoch, by the node's clock
+    utc_offset: int = 0  # seconds that the node's local time is ahead of UTC
+    veto: str = ""  # what /etc/everynode/hold says: nothing may be changed on this node
+    program: str = ""  # the node program that is there, see program.py
+
+
+class Past(NamedTuple):
+    """A revision that was put in place on this node."""
+
+    revision: str
+    number: int  # Kubernetes' revision number, the same on all nodes; 0 if nobody gave one
+    at: float  # seconds since the epoch, its latest switch
+    cause: str = ""  # the annotation kubernetes.io/change-cause as it was then
+
+
+class Failure(NamedTuple):
+    """A revision that is not tried again on this node by itself."""
+
+    revision: str
+    at: float  # seconds since the epoch
+    reason: str
+
+
+class Lease(NamedTuple):
+    """Who rolls out a DaemonSet (coordination.k8s.io/Lease); it is kept on the first nodes that are eligible."""
+
+    daemonset: str  # NAMESPACE/NAME
+    run: str  # an opaque name of the one run that holds it
+    holder: str  # who, for people: USER@HOST
+    acquired: float  # seconds since the epoch, by this node's clock
+    expires: float
+    process: str = ""  # where its process can be looked for: BOOT-ID/PID/START, of the control node
 
 
 class Instance(NamedTuple):
@@ -200,11 +246,25 @@ class Instance(NamedTuple):
     reason: str  # why it is not ready
     restarts: int
     created: float | None  # when the first instance was made here, seconds since the epoch
+    history: tuple[Past, ...] = ()  # oldest first
+    failed: tuple[Failure, ...] = ()
+    confirmed: bool = True  # False: it was switched, and puts its last good revision back if nobody confirms it
+    paused: str = ""  # who paused the rollout and when, "" if nobody did
+    passed: int = 0  # steps of the rollout of its revision after which it need not pause any more
+    restart_due: bool = False  # a rolling restart was asked for, and it was not restarted since
 
 
 class Observation(NamedTuple):
     facts: Facts
     instances: tuple[Instance, ...]
+    leases: tuple[Lease, ...] = ()
+
+    def lease(self, daemonset: str) -> Lease | None:
+        """The lease of NAMESPACE/NAME that somebody has here and that has not expired."""
+        for lease in self.leases:
+            if lease.daemonset == daemonset and lease.expires > self.facts.now:
+                return lease
+        return None
 
     def instance(self, namespace: str, name: str) -> Instance | None:
         for instance in self.instances:
@@ -215,15 +275,37 @@ class Observation(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         return {
             "facts": dict(self.facts._asdict(), engines=list(self.facts.engines)),
-            "instances": [dict(instance._asdict(), damage=list(instance.damage)) for instance in self.instances],
+            "instances": [_instance_as_dict(instance) for instance in self.instances],
+            "leases": [lease._asdict() for lease in self.leases],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Observation:
         return cls(
             facts=Facts(**dict(data["facts"], engines=tuple(data["facts"]["engines"]))),
-            instances=tuple(Instance(**dict(entry, damage=tuple(entry["damage"]))) for entry in data["instances"]),
+            instances=tuple(_instance_from_dict(entry) for entry in data["instances"]),
+            leases=tuple(Lease(**entry) for entry in data["leases"]),
         )
+
+
+def _instance_as_dict(instance: Instance) -> dict[str, Any]:
+    return dict(
+        instance._asdict(),
+        damage=list(instance.damage),
+        history=[past._asdict() for past in instance.history],
+        failed=[failure._asdict() for failure in instance.failed],
+    )
+
+
+def _instance_from_dict(data: Mapping[str, Any]) -> Instance:
+    return Instance(
+        **dict(
+            data,
+            damage=tuple(data["damage"]),
+            history=tuple(Past(**past) for past in data["history"]),
+            failed=tuple(Failure(**failure) for failure in data["failed"]),
+        )
+    )
 
 
 class Clocks(NamedTuple):
@@ -272,6 +354,7 @@ def parse(text: str) -> Observation:
     states: dict[str, dict[str, Any]] = {}
     engines: dict[str, Engine] = {}
     found: dict[str, list[str]] = {}
+    leases: list[Lease] = []
     for title, content in sections:
         kind, _blank, argument = title.partition(" ")
         if kind == "units":
@@ -282,6 +365,8 @@ def parse(text: str) -> Observation:
             engines[argument] = _engine(content)
         elif kind == "instance" and argument.count("/") == 1:
             found[argument] = content
+        elif kind == "lease":
+            leases += _lease(_json("\n".join(content)))
         elif kind == "state":
             states[argument.rsplit("/", 1)[-1][: -len(".json")]] = _json("\n".join(content))
     for owner in [*marks.values(), *(owner for one in engines.values() for owner in one.containers)]:
@@ -296,7 +381,16 @@ def parse(text: str) -> Observation:
             )
             if instance is not None
         ),
+        leases=tuple(leases),
     )
+
+
+def _lease(data: Mapping[str, Any]) -> list[Lease]:
+    """None, if it is not whole: /run can be written by root alone, so somebody's hand was at work."""
+    try:
+        return [Lease(**data)]
+    except TypeError:
+        return []
 
 
 def _split(lines: list[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -324,6 +418,15 @@ def _seconds(values: Mapping[str, str], key: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the observation has no number for {key}: {values.get(key)!r}")
     return number
+
+
+def _offset(text: str) -> int:
+    """Seconds of "+0130"."""
+    parts = re.fullmatch("([+-])([0-9]{2})([0-9]{2})", text)
+    if parts is None:
+        return 0
+    seconds = int(parts[2]) * 3600 + int(parts[3]) * 60
+    return -seconds if parts[1] == "-" else seconds
 
 
 def _count(text: str | None) -> int:
@@ -375,6 +478,9 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         package_manager=values.get("package_manager", "").replace("apt-get", "apt"),
         engines=tuple(values.get("engines", "").split()),
         now=now,
+        utc_offset=_offset(values.get("utc_offset", "")),
+        veto=values.get("veto", ""),
+        program=values.get("program", ""),
     )
 
 
@@ -479,7 +585,39 @@ def _instance(
         restarts=sum(_count(units.get(unit, {}).get("NRestarts")) for unit in wanted)
         + sum(one.restarts for one in everyone),
         created=_time(record.get("created")),
+        history=_history(record),
+        failed=_failures(record),
+        confirmed=record.get("unconfirmed") is None,
+        paused=str(record.get("paused") or ""),
+        passed=_passed(record),
+        restart_due=_time(record.get("restart")) is not None,
     )
+
+
+def _history(record: Mapping[str, Any]) -> tuple[Past, ...]:
+    entries = record.get("history")
+    return tuple(
+        Past(_hash(str(entry.get("revision"))), entry.get("number", 0), entry.get("at", 0.0), entry.get("cause", ""))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    )
+
+
+def _failures(record: Mapping[str, Any]) -> tuple[Failure, ...]:
+    entries = record.get("failed")
+    return tuple(
+        Failure(str(entry.get("revision")), _time(entry.get("at")) or 0.0, str(entry.get("reason", "")))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    )
+
+
+def _passed(record: Mapping[str, Any]) -> int:
+    passed = record.get("passed")
+    if not isinstance(passed, dict) or passed.get("revision") != _hash(str(record.get("revision"))):
+        return 0
+    steps = passed.get("steps")
+    return steps if isinstance(steps, int) else 0
 
 
 class _Pod:

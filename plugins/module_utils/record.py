@@ -11,7 +11,15 @@ It says what was put in place and what has to be given back, never what runs: th
 ``images``        what the revisions here take of an engine's images, see images.py
 ``revision``      the revision that was put in place last, by its folder's name: its hash, and an engine if there is one
 ``created``       when the first instance was made here, seconds since the epoch
-``history``       [{"revision", "at"}], oldest first, each revision at its latest switch
+``history``       [{"revision", "at", "number", "cause"}], oldest first, each revision at its latest switch; the number
+                  is Kubernetes' and the same on all nodes, the cause is the annotation kubernetes.io/change-cause
+``good``          the revision that was ready, and confirmed if somebody was to, last
+``unconfirmed``   {"former"} after a switch that somebody is to confirm, with what is put back if nobody does
+``failed``        [{"revision", "at", "reason"}], hashes of revisions that are not tried again here by themselves
+``unheard``       the revision that was put back because nobody confirmed it; the second time it counts as failed
+``paused``        who paused the rollout, and when; "" if nobody did
+``passed``        {"revision", "steps"}, after how many steps of its rollout that revision need not pause any more
+``restart``       when a rolling restart was asked for that this instance has yet to go through
 ``replaced``      {unit: {"active", "enabled", "masked"}}, the state of foreign units before ours took their place
 ``mount_points``  folders and files made to mount something on, removed with the instance if they are still empty
 """
@@ -32,6 +40,13 @@ DEFAULTS: dict[str, Any] = {
     "containers": [],
     "images": [],
     "history": [],
+    "good": None,
+    "unconfirmed": None,
+    "failed": [],
+    "unheard": None,
+    "paused": "",
+    "passed": None,
+    "restart": None,
     "replaced": {},
     "mount_points": [],
 }
