@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..module_utils.observation import Facts, Observation
 from .definition import define
 from .engine import ENGINES, IMAGE, TITLES, NoEngine, is_host_process, runtime_on
+from .manifest.annotations import policy_of
 from .manifest.errors import FieldError, ManifestError
 from .manifest.model import DaemonSet, Manifests
 from .manifest.schema import Engine
@@ -18,6 +19,7 @@ from .plan import Seen, Settings, Wanted, names
 from .revision import revision
 from .scheduling import Node, eligibility
 
+CHANGE_CAUSE = "kubernetes.io/change-cause"
 NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this node, does not declare it")
 DELETED = Wanted("", False, False, "it is being deleted")
 
@@ -56,6 +58,8 @@ def settings_of(daemonset: DaemonSet) -> Settings:
         max_unavailable=strategy.get("rollingUpdate", {}).get("maxUnavailable", 1),
         min_ready_seconds=daemonset.min_ready_seconds,
         node_selector=tuple(sorted(daemonset.pod_spec.get("nodeSelector", {}).items())),
+        policy=policy_of(daemonset.annotations),
+        change_cause=daemonset.annotations.get(CHANGE_CAUSE, ""),
     )
 
 

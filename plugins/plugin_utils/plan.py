@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..module_utils.observation import Instance, Observation
+from .policy import Policy
 from .rollout import Pod, Strategy, Target, sync
 
 # States of one DaemonSet on one node, in Kubernetes' words where it has any.
@@ -73,11 +74,19 @@ class Settings:
     max_unavailable: int | str = 1  # a number of nodes or "25%" of all eligible ones
     min_ready_seconds: int = 0
     node_selector: tuple[tuple[str, str], ...] = ()
+    policy: Policy = Policy()
+    change_cause: str = ""  # the annotation kubernetes.io/change-cause
     deleted: bool = False  # the declaration is that there be none, anywhere
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
-        return cls(**{**data, "node_selector": tuple((key, value) for key, value in data["node_selector"])})
+        return cls(
+            **{
+                **data,
+                "node_selector": tuple((key, value) for key, value in data["node_selector"]),
+                "policy": Policy.from_dict(data["policy"]),
+            }
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .manifest.model import REPLACES, DaemonSet, Manifests
+from .manifest.annotations import REPLACES
+from .manifest.model import DaemonSet, Manifests
 from .manifest.quantity import Quantity
 from .manifest.references import references
 

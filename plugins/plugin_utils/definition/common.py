@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..downward import limits, requests
+from ..manifest.annotations import VALIDATE, validation_command
 from ..manifest.environment import Environment, expand, referenced, resolve_environment
-from ..manifest.model import VALIDATE, validation_command
 from ..manifest.quantity import Quantity
 from ..manifest.schema import Runtime
 from ..revision import replaced_units, revision

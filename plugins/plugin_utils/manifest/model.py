@@ -10,11 +10,11 @@ what a plain host makes of each field (schema) → references. All errors of all
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from .annotations import check_annotations
 from .defaults import containers_of, with_defaults
 from .documents import Document, parse
 from .errors import ErrorList, FieldError, ManifestError
@@ -32,13 +32,6 @@ _EXTENSIONS: Final = "extensions/v1beta1"
 _DAEMON_SET_VERSIONS: Final = (API_VERSION, "apps/v1beta2", _EXTENSIONS)
 _READ_KINDS: Final = ("DaemonSet", "ConfigMap", "Secret", "List")
 
-ANNOTATION_PREFIX: Final = "everynode/"
-REPLACES: Final = "everynode/replaces"
-VALIDATE: Final = "everynode/validate"
-_KNOWN_ANNOTATIONS: Final = (REPLACES, VALIDATE)
-_UNIT_NAME: Final = re.compile(
-    r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\@-]+)?\.(?:service|socket|timer|path|target|mount|automount|swap|slice)"
-)
 _FILE_NAME_LIMIT: Final = 255  # bytes, of most file systems
 _LONGEST_FILE_NAME: Final = ".{}.backoff.new"  # longer than all that module_utils derives from a unit's name
 _SYSTEMD_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -310,7 +303,7 @@ def _overlap(path: str, other: str) -> bool:
 
 def _check_own_rules(daemonset: Mapping[str, Any], errors: ErrorList) -> None:
     """What Kubernetes leaves to the kubelet, or takes in silence, and a plain host must know beforehand."""
-    _check_annotations(daemonset["metadata"].get("annotations", {}), errors)
+    check_annotations(daemonset["metadata"].get("annotations", {}), errors)
     pod = daemonset["spec"]["template"]["spec"]
     if pod["terminationGracePeriodSeconds"] < 0:
         detail = "must be greater than or equal to 0"
@@ -369,38 +362,6 @@ def _resource_field_refs(pod: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[
             for number, item in enumerate(source.get("items", [])):
                 if "resourceFieldRef" in item:
                     yield f"{where}.items[{number}].resourceFieldRef", item["resourceFieldRef"]
-
-
-def _check_annotations(annotations: Mapping[str, str], errors: ErrorList) -> None:
-    for key in annotations:
-        if key.startswith(ANNOTATION_PREFIX) and key not in _KNOWN_ANNOTATIONS:
-            errors.not_supported(f"metadata.annotations[{key}]", key, _KNOWN_ANNOTATIONS)
-    for unit in annotations.get(REPLACES, "").split(","):
-        if unit.strip() and _UNIT_NAME.fullmatch(unit.strip()) is None:
-            detail = (
-                "expected full names of systemd units that can be stopped, not templates, separated by commas, "
-                "such as prometheus-node-exporter.service"
-            )
-            errors.invalid(f"metadata.annotations[{REPLACES}]", unit.strip(), detail)
-
-    try:
-        command = validation_command(annotations)
-    except ValueError as error:
-        shown = annotations[VALIDATE]
-        detail = f"expected a command, quoted as for a shell: {str(error).lower()}"
-        errors.invalid(f"metadata.annotations[{VALIDATE}]", shown, detail)
-    else:
-        if command and not command[0]:
-            shown, detail = annotations[VALIDATE], "expected the name of a program first"
-            errors.invalid(f"metadata.annotations[{VALIDATE}]", shown, detail)
-
-
-def validation_command(annotations: Mapping[str, str]) -> list[str]:
-    """The words of the command that judges the configuration, none if there is no such command.
-
-    They are split as a shell does, and nothing else of a shell happens to them. Raises ValueError.
-    """
-    return shlex.split(annotations.get(VALIDATE, ""))
 
 
 def _check_runtime(

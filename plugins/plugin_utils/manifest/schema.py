@@ -142,6 +142,52 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("metadata.namespace", honoured("the name of the units, containers and folders")),
     _row("metadata.labels", honoured("shown with the DaemonSet")),
     _row("metadata.annotations", honoured("shown with the DaemonSet; everynode/… steer it")),
+    _row(
+        "metadata.annotations.everynode/canary",
+        honoured("one node of each combination of labels first: `one-per=LABEL[,LABEL] [bake=DURATION] [pause]`"),
+    ),
+    _row(
+        "metadata.annotations.everynode/confirm-timeout",
+        honoured("how long a switched node that is ready waits for its confirmation before it goes back; 60s"),
+    ),
+    _row(
+        "metadata.annotations.everynode/max-failures",
+        honoured("with on-failure: continue, how many nodes may fail, a number or a percentage; all"),
+    ),
+    _row(
+        "metadata.annotations.everynode/max-unreachable",
+        honoured("with how many unreachable nodes something is still replaced, a number or a percentage; all"),
+    ),
+    _row(
+        "metadata.annotations.everynode/on-failure",
+        honoured("revert (that node goes back, the rollout halts), halt, rollback (all go back) or continue; revert"),
+    ),
+    _row(
+        "metadata.annotations.everynode/pace",
+        honoured("batch, or window: the next node is switched as soon as one is available; batch"),
+    ),
+    _row(
+        "metadata.annotations.everynode/partition",
+        honoured("how many nodes, the first of the inventory, keep their revision, a number or a percentage; 0"),
+    ),
+    _row("metadata.annotations.everynode/paused", honoured("true: nothing is replaced")),
+    _row("metadata.annotations.everynode/replaces", honoured("units whose place the DaemonSet takes")),
+    _row(
+        "metadata.annotations.everynode/steps",
+        honoured("how many nodes are updated before it bakes or pauses: `1 pause, 10% bake=10m, 100%`"),
+    ),
+    _row(
+        "metadata.annotations.everynode/topology",
+        honoured("a label; nodes of two different values of it are never switched at the same time"),
+    ),
+    _row(
+        "metadata.annotations.everynode/validate",
+        honoured("a command that has to succeed before anything is stopped"),
+    ),
+    _row(
+        "metadata.annotations.everynode/window",
+        honoured("when instances may be replaced: `[DAYS ]HH:MM-HH:MM[ ZONE]`, several separated by `;`"),
+    ),
     _row("metadata.generateName", refused("every apply must mean the same DaemonSet; write metadata.name")),
     _row("metadata.creationTimestamp", _API_SERVER),
     _row("metadata.deletionGracePeriodSeconds", _API_SERVER),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Instance, Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import (
     ANY_NODE,
@@ -14,6 +16,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import load
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Seen, Settings
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import Policy, Step
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
 MANIFEST = """
@@ -49,6 +52,15 @@ def test_settings_and_eligibility():
     assert [wanted[name].should_run for name in NODES] == [True, False]
     assert wanted["fast"].revision == wanted["slow"].revision != ""
     assert "disk" in wanted["slow"].reason
+
+
+def test_the_policy_and_the_change_cause_are_settings():
+    annotations = '{everynode/steps: "1 pause, 100%", kubernetes.io/change-cause: "fix the leak"}'
+    text = MANIFEST.replace("{name: NAME}", f"{{name: agent, annotations: {annotations}}}")
+    ((settings, _wanted),) = desired(dict.fromkeys(NODES, load([("x.yaml", text)])), NODES)
+    assert settings.policy == Policy(steps=(Step(1, pause=True), Step("100%")))
+    assert settings.change_cause == "fix the leak"
+    assert Settings.from_dict(json.loads(json.dumps(settings.as_dict()))) == settings
 
 
 def test_a_node_with_another_rendering_has_another_revision():
