@@ -13,11 +13,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    CONFIRM_SECONDS,
     INSTANCE_MODULE,
     ConnectionLost,
     Host,
     Outcome,
     StepFailed,
+    folder_of,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.sources import (
@@ -30,6 +32,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     NONE,
+    REPLACE,
     STAGED_STEPS,
     UNREACHABLE,
     Entry,
@@ -57,7 +60,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        if self._task.args.get("definition"):
+        if self._task.args.get("order"):
             # Already resolved, by whoever calls the module itself.
             module = self._execute_module(module_name=INSTANCE_MODULE, task_vars=task_vars)
             return {**result, **module}
@@ -124,6 +127,7 @@ class _Node:
         self._name = str(task_vars["inventory_hostname"])
         self._variables = templated(task_vars, action._templar)
         self._options = options
+        self._check_mode = bool(action._task.check_mode)
         self._host = Host(action, task_vars, timeout=options["timeout"])
 
     def enforce(self, wishes: list[tuple[Settings, DaemonSet | None, Manifests | None]]) -> dict[str, Any]:
@@ -173,7 +177,10 @@ class _Node:
         fetched = Outcome()
         if step.entry.step in STAGED_STEPS:
             fetched = self._host.fetch(definition, package_manager)
-        outcome = self._host.present(definition, step.secrets)
+        replacing = step.entry.step == REPLACE and not self._check_mode
+        outcome = self._host.present(definition, step.secrets, {"confirm": CONFIRM_SECONDS if replacing else 0})
+        if replacing:
+            self._host.confirm(definition, folder_of(definition["revision"], definition["runtime"]))
         outcome.actions[:0] = fetched.actions
         outcome.changed |= fetched.changed
         return outcome

@@ -10,21 +10,28 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import (
     deletions,
     desired,
     refused_by_engines,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.errors import ManifestError
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    REMOVE,
+    Plan,
     Seen,
     Settings,
     Wanted,
     described,
     make_plan,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
 display = Display()
 
@@ -51,29 +58,34 @@ class ActionModule(ActionBase):
         names = declaration.node_names(self, task_vars, options["hosts"])
         inventory = Inventory(task_vars["hostvars"])
         seen = observed(inventory, options["observed"], names, task_vars)
-        plan = make_plan(self._declared(task_vars, options, names, inventory, seen), names, seen)
-        run.begin(plan)
+        if options["state"] == "absent":
+            plan = make_plan(self._deletions(task_vars, options, names, inventory), names, seen)
+            run.begin(plan, {name: _part(look) for name, look in seen.items()})
+        else:
+            plan = self._plan(task_vars, options, names, inventory, seen)
         if not options["quiet"]:
             display.display("\n".join(described(plan)))
         result.update(changed=False, plan=plan.as_dict())
         return result
 
-    def _declared(
+    def _deletions(
+        self, task_vars: Mapping[str, Any], options: Mapping[str, Any], names: list[str], inventory: Inventory
+    ) -> list[tuple[Settings, dict[str, Wanted]]]:
+        keys = [declaration.key_of(name) for name in options["names"]]
+        if not keys:
+            loaded, _nodes = declaration.load_everything(self, task_vars, options["manifests"], names, inventory)
+            keys = [(one.namespace, one.name) for manifests in loaded.values() for one in manifests.daemonsets]
+        return deletions(keys, names)
+
+    def _plan(
         self,
         task_vars: Mapping[str, Any],
         options: Mapping[str, Any],
         names: list[str],
         inventory: Inventory,
         seen: Mapping[str, Seen],
-    ) -> list[tuple[Settings, dict[str, Wanted]]]:
-        deleting = options["state"] == "absent"
-        keys = [declaration.key_of(name) for name in options["names"]]
-        if deleting and keys:
-            return deletions(keys, names)
+    ) -> Plan:
         loaded, _nodes = declaration.load_everything(self, task_vars, options["manifests"], names, inventory)
-        if deleting:
-            found = [(one.namespace, one.name) for manifests in loaded.values() for one in manifests.daemonsets]
-            return deletions(found, names)
         # Only now is the architecture known, which is a label of the node too, and the container engine.
         arch = {name: look.observation.facts.arch for name, look in seen.items() if look.observation is not None}
         nodes = inventory.nodes(names, arch)
@@ -81,4 +93,37 @@ class ActionModule(ActionBase):
         errors = refused_by_engines(loaded, nodes, declared)
         if errors:
             declaration.refuse(errors)
-        return declared
+        plan = make_plan(declared, names, seen)
+        run.begin(plan, _parts(plan, loaded, nodes, seen))
+        return plan
+
+
+def _parts(
+    plan: Plan, loaded: Mapping[str, Manifests], nodes: Mapping[str, Node], seen: Mapping[str, Seen]
+) -> dict[str, run.Part]:
+    """What the steps on each node need, made here once: in its step every node would read all manifests again."""
+    parts = {}
+    for name, steps in plan.by_node().items():
+        runtimes = {settings.key: entry.wanted_runtime for settings, entry in steps if entry.step != REMOVE}
+        chosen = [one for one in loaded[name].daemonsets if one.key in runtimes]
+        part = _part(seen[name])
+        look = seen[name].observation
+        if look is not None:
+            for one in chosen:
+                part.definitions[one.key] = _defined(one, loaded[name], nodes[name], look.facts, runtimes[one.key])
+        parts[name] = part
+    return parts
+
+
+def _part(seen: Seen) -> run.Part:
+    look = seen.observation
+    return run.Part({} if look is None else look.as_dict()["facts"], {})
+
+
+def _defined(daemonset: DaemonSet, manifests: Manifests, node: Node, facts: Facts, runtime: str) -> dict[str, Any]:
+    """Secrets are not kept, not even for the length of a run: whoever needs them makes them anew."""
+    try:
+        definition, secrets = define(daemonset, manifests, node, facts, runtime)
+    except ManifestError as error:
+        return {"error": str(error)}
+    return {"definition": definition, "secrets": None if holds_secrets(secrets) else secrets}

@@ -14,8 +14,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     DELETING,
@@ -35,7 +33,6 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "output": {"type": "str", "choices": list(declaration.OUTPUTS), "default": "table"},
     "output_file": {"type": "path"},
-    "observed": {"type": "str", "default": "everynode_observed"},
 }
 
 
@@ -47,13 +44,11 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
         planned = run.current_plan()
         if planned is None:
             raise AnsibleActionFail("there is no plan to report on: everynode.daemonset.plan comes first")
-        inventory = Inventory(task_vars["hostvars"])
-        plan = renewed(planned, observed(inventory, options["observed"], planned.touched, task_vars))
+        plan = renewed(planned, run.seen_after(planned.touched))
         problems = run.problems()
         plan = _explained(plan, problems)
         items = as_items(plan)

@@ -14,28 +14,31 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Observation
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    CONFIRM_SECONDS,
     OBSERVE_SECONDS,
     STEP_SECONDS,
     ConnectionLost,
     Host,
     Outcome,
     StepFailed,
+    folder_of,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory, node_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
-    NONE,
     REMOVE,
+    REPLACE,
     STAGE,
     STAGED_STEPS,
     SWITCH,
+    UNREACHABLE,
     Entry,
+    Seen,
     Settings,
-    judge,
 )
 
 display = Display()
@@ -61,6 +64,7 @@ class ActionModule(ActionBase):
         for settings, entry in run.steps_on(taken.node):
             if entry.takes_part(taken.phase):
                 taken.take(settings, entry)
+        taken.save()
         result.update(changed=taken.changed, actions=taken.actions)
         if taken.diffs:
             result["diff"] = taken.diffs
@@ -77,8 +81,10 @@ class _Steps:
         self._action = action
         self._task_vars = task_vars
         self._options = options
-        self._host = Host(action, task_vars, timeout=options["timeout"])
         self._check_mode = bool(action._task.check_mode)
+        self._part = run.part_of(self.node)
+        programs = str(self._part.facts.get("programs", ""))
+        self._host = Host(action, task_vars, timeout=options["timeout"], programs=programs)
 
     def take(self, settings: Settings, entry: Entry) -> None:
         problems = run.problems()
@@ -88,10 +94,17 @@ class _Steps:
         if gate is not None:
             self._say(settings, f"left as it is, the rollout is halted because {gate.node} failed")
             return
+        # Staging disturbs nothing, so it needs no question before; what is to be stopped must not be lost unawares.
+        why = "" if self.phase == STAGE else self._host.is_reachable(self._options["observe_timeout"])
+        if why:
+            self._host.seen = Seen(None, UNREACHABLE, why)
+            self._fail(settings, f"unreachable, so it was not touched: {why}", halts=False)
+            return
         try:
-            outcome = self._act(settings, entry)
+            with self._host.within(self._options["step_timeout"]):
+                outcome = self._act(settings, entry)
         except ConnectionLost as error:
-            # Staging disturbs nothing, so a node lost there was in effect down before it was touched.
+            self._host.seen = Seen(None, UNREACHABLE, str(error))
             self._fail(settings, f"the connection was lost: {error}", halts=self.phase != STAGE)
         except StepFailed as error:
             self.changed |= error.changed
@@ -101,38 +114,61 @@ class _Steps:
         else:
             self._record(settings, entry, outcome)
 
-    def _act(self, settings: Settings, entry: Entry) -> Outcome:
-        """Look once more before anything is done: the plan may be old by now, in the last batches above all."""
-        seen = self._host.look(self._options["observe_timeout"])
-        if seen.observation is None:
-            self._fail(settings, f"{seen.state}, so it was not touched: {seen.reason}", halts=False)
-            return Outcome()
-        if judge(settings, self.node, entry.declared, seen).step == NONE:
-            return Outcome()
-        with self._host.within(self._options["step_timeout"]):
-            return self._change(settings, entry, seen.observation)
+    def save(self) -> None:
+        """What the node is like now; a step that failed on the way may not have told."""
+        if self.phase == STAGE or self._check_mode:
+            return
+        if self._host.seen is None and self._failed_here():
+            self._host.look(self._options["observe_timeout"])
+        if self._host.seen is not None:
+            run.save_seen(self.node, self._host.seen)
 
-    def _change(self, settings: Settings, entry: Entry, observation: Observation) -> Outcome:
+    def _failed_here(self) -> bool:
+        return any(problem.node == self.node and problem.phase == self.phase for problem in run.problems())
+
+    def _act(self, settings: Settings, entry: Entry) -> Outcome:
         if self.phase == REMOVE:
             return self._host.absent(settings.namespace, settings.name)
-        definition, secrets = self._definition(settings, entry, observation)
+        if self.phase != STAGE and entry.step == REPLACE and not self._check_mode:
+            return self._switch(settings, entry)
+        definition, secrets = self._definition(settings, entry)
         if self.phase == STAGE:
-            return self._host.stage(definition, secrets, observation.facts.package_manager)
-        return self._host.present(definition, secrets, staged=entry.step in STAGED_STEPS)
+            return self._host.stage(definition, secrets, str(self._part.facts["package_manager"]))
+        return self._host.present(definition, secrets, _terms(settings, entry), staged=entry.step in STAGED_STEPS)
 
-    def _definition(self, settings: Settings, entry: Entry, observation: Observation) -> tuple[dict[str, Any], str]:
+    def _switch(self, settings: Settings, entry: Entry) -> Outcome:
+        """What was staged takes the place of what runs, and is confirmed over a new connection."""
+        instance = {"namespace": settings.namespace, "name": settings.name}
+        revision = folder_of(entry.wanted, entry.wanted_runtime)
+        terms = {**_terms(settings, entry), "confirm": CONFIRM_SECONDS}
+        outcome = self._host.switch(instance, revision, settings.min_ready_seconds, terms)
+        try:
+            self._host.confirm(instance, revision)
+        except ConnectionLost as error:
+            raise ConnectionLost(
+                f"it cannot be reached any more since it was switched: {error}; unless that was for a moment only, it "
+                f"puts its last good revision back by itself, after {CONFIRM_SECONDS} seconds"
+            ) from error
+        return outcome
+
+    def _definition(self, settings: Settings, entry: Entry) -> tuple[dict[str, Any], str]:
+        known = self._part.definitions[settings.key]
+        if "error" in known:
+            raise StepFailed(known["error"])
+        if known["secrets"] is not None:
+            return known["definition"], known["secrets"]
         inventory = Inventory(self._task_vars["hostvars"])
         loaded = declaration.load_manifests(
             self._action, self._task_vars, self._options["manifests"], [self.node], inventory
         )
-        manifests = loaded[self.node]
-        node = node_of(self.node, inventory.variables(self.node), observation.facts.arch)
-        for daemonset in manifests.daemonsets:
+        facts = Facts(**{**self._part.facts, "engines": tuple(self._part.facts["engines"])})
+        node = node_of(self.node, inventory.variables(self.node), facts.arch)
+        for daemonset in loaded[self.node].daemonsets:
             if daemonset.key == settings.key:
-                definition, secrets = define(daemonset, manifests, node, observation.facts, entry.wanted_runtime)
-                if (definition["revision"], definition["runtime"]) == (entry.wanted, entry.wanted_runtime):
+                definition, secrets = define(daemonset, loaded[self.node], node, facts, entry.wanted_runtime)
+                if definition == known["definition"]:
                     return definition, secrets
-        raise StepFailed("the manifest or the node's engines have changed since the plan was made; run it again")
+        raise StepFailed("the manifest has changed since the plan was made; run it again")
 
     def _record(self, settings: Settings, entry: Entry, outcome: Outcome) -> None:
         self.changed |= outcome.changed
@@ -161,6 +197,11 @@ class _Steps:
 
     def _say(self, settings: Settings, what: str, color: str | None = None) -> None:
         display.display(f"{self.node}: {settings.name}: {what}", color=color)
+
+
+def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
+    """See module_utils/instance.Terms."""
+    return {"number": 0, "cause": ""}
 
 
 _PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for"}

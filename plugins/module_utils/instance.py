@@ -20,17 +20,17 @@ import os
 import select
 import subprocess
 import time
-from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from . import engine, files, images, keeper, observation, pods, units
+from . import engine, files, guard, images, keeper, observation, pods, program, units
 from . import record as records
 from .commands import run_command
 from .engine import Container, Engine, EngineError
-from .observation import LISTING, MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, Instance
+from .observation import LISTING, MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, VETO, Instance, Observation
 from .runtimes.containers import Containers
 from .runtimes.docker import Docker
 from .runtimes.podman import Podman
-from .runtimes.runtime import Rendered, Runtime, Variables, remove_memory_volumes
+from .runtimes.runtime import Rendered, Runtime, Variables, node_python, remove_memory_volumes
 from .runtimes.systemd import Systemd
 from .units import remove_units, show, systemctl
 
@@ -49,6 +49,17 @@ ROOM = 1 << 20
 
 class InstanceError(Exception):
     """Something that the operator must know or mend, said in full sentences."""
+
+
+class Terms(NamedTuple):
+    """How a revision is brought in, apart from what it is."""
+
+    number: int = 0  # its revision number; 0: one more than the highest here
+    cause: str = ""  # its change cause
+    confirm: float = 0.0  # seconds in which somebody is going to confirm it once it is ready; 0: nobody is
+    revert: bool = True  # what served before serves again if it does not become ready
+    restart: bool = False  # restart it also if it is as it should be
+    undo: bool = False  # whoever comes from another revision to this one is not to go there again by itself
 
 
 def runtime_of(definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> Runtime:
@@ -72,33 +83,92 @@ class Enforcer:
         self.check_mode = check_mode
         self.actions: list[str] = []
         self.staging: list[str] = []  # the part of them that `staged` takes as well
+        self.secrets: Mapping[str, Any] = {}  # of the revision at work, which no message may hold
         self.before: list[str] = []
         self.after: list[str] = []
 
     # ------------------------------------------------------------------------------------------------- the three states
 
-    def present(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+    def present(
+        self,
+        definition: Mapping[str, Any],
+        secrets: Mapping[str, Any],
+        terms: Terms = Terms(),  # noqa: B008 - immutable
+    ) -> None:
         """The instance runs this revision, whole and ready; InstanceError if it is not ready in time."""
         runtime = runtime_of(definition, secrets)
+        self._bring_in(runtime, terms, lambda found: self._stage(runtime, found))
+
+    def switched(self, folder: str, min_ready_seconds: int, terms: Terms) -> None:
+        """The same with a revision that was staged before, or ran here once: from what is on the disk alone."""
+        runtime = self._revision(folder, min_ready_seconds)
+        if runtime is None:
+            raise InstanceError(f"{self.key}: revision {folder} is not on this node any more as a whole; apply again")
+        self._bring_in(runtime, terms, lambda _found: self._as_staged(runtime))
+
+    def _bring_in(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
+        self.secrets = runtime.secrets
         with self._lock():
+            self._refuse_veto()
             found = self.observe()
-            changes = _is_another(found, definition)
+            changes = _is_another(found, runtime.definition)
             former = self._former() if found and found.ready and changes else None
-            if found is None or not found.intact or changes:
-                rendered = self._stage(runtime, found)
+            if found is None or not found.intact or changes or terms.restart:
+                rendered = stage(found)
                 if changes:
                     self.staging = list(self.actions)
-                self._switch(runtime, rendered, found)
+                self._switch(runtime, rendered, found, terms)
         if self.check_mode:
             return
         try:
             self._wait_ready(runtime)
         except InstanceError as error:
             with self._lock():
-                what = self._put_back(runtime.folder, former) if changes else ""
+                self._remember_failure(runtime, str(error))
+                what = self._put_back(runtime.folder, former) if changes and terms.revert else ""
             raise InstanceError(f"{error}{what}") from None
         with self._lock():
-            self._prune(definition["revisionHistoryLimit"])
+            self._settle(runtime.folder)
+
+    def confirmed(self, folder: str) -> None:
+        """Somebody who came over the network says that all is well: the timer need not put anything back."""
+        with self._lock():
+            record = records.load(self.directory)
+            if record["revision"] != folder:
+                raise InstanceError(
+                    f"{self.key}: revision {folder} was not confirmed in time, so {record['revision']} runs again"
+                )
+            guard.disarm(self.namespace, self.name)
+            record.update(unconfirmed=None)
+            records.save(self.directory, record)
+            self._settle(folder)
+
+    def put_back_unconfirmed(self) -> None:
+        """What the timer does. A revision that this happens to twice is not tried again by itself."""
+        with self._lock():
+            record = records.load(self.directory)
+            if record["unconfirmed"] is None:
+                return
+            failed, former = record["revision"], self._revision(record["unconfirmed"]["former"], 0)
+            if former is None:
+                return  # nothing to go back to: better this one than none
+            if record["unheard"] == failed:
+                _add_failure(record, failed, "nobody confirmed it in time, twice: does it cut the node off?")
+            record.update(unconfirmed=None, unheard=failed)
+            records.save(self.directory, record)
+            self._switch(former, former.render(), None, self._as_before(former))
+        self._wait_ready(former)
+        with self._lock():
+            self._settle(former.folder)
+
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Set these values of the record, see record.py, on a node that has one."""
+        with self._lock():
+            if os.path.exists(os.path.join(self.directory, "record.json")):
+                record = records.load(self.directory)
+                if any(record[name] != value for name, value in values.items()):
+                    words = "note " + ", ".join(f"{name}: {json.dumps(value)}" for name, value in values.items())
+                    self._act(words, records.save, self.directory, {**record, **values})
 
     def staged(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
         """Everything of this revision is on the node beside what runs, which is not touched.
@@ -107,6 +177,7 @@ class Enforcer:
         may have read the damaged ones is restarted as well.
         """
         with self._lock():
+            self._refuse_veto()
             found = self.observe()
             if _is_another(found, definition):
                 self._stage(runtime_of(definition, secrets), found)
@@ -114,8 +185,11 @@ class Enforcer:
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
         with self._lock():
+            self._refuse_veto()
             own_units = self._own_units()
             record = records.load(self.directory)
+            if record["unconfirmed"] is not None and not self.check_mode:
+                guard.disarm(self.namespace, self.name)
             containers = self._own_containers(record["runtime"])
             for unit in own_units:
                 self._differs(_unit_path(unit), files.read(_unit_path(unit)), None)
@@ -128,11 +202,20 @@ class Enforcer:
 
     def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""
+        return self.look().instance(self.namespace, self.name)
+
+    def look(self) -> Observation:
         output = run_command(["/bin/sh", "-c", observation.SCRIPT], stdout=subprocess.PIPE).stdout
         try:
-            return observation.parse(output.decode("utf-8", "replace")).instance(self.namespace, self.name)
+            return observation.parse(output.decode("utf-8", "replace"))
         except ValueError as error:
             raise InstanceError(str(error)) from error
+
+    def _refuse_veto(self) -> None:
+        veto = files.read(VETO)
+        if veto is not None:
+            why = veto.decode("utf-8", "replace").strip().split("\n")[0]
+            raise InstanceError(f"{self.key} is left as it is: {VETO} forbids changes on this node: {why or '(empty)'}")
 
     # ---------------------------------------------------------------------------------------------------------- staging
 
@@ -144,6 +227,13 @@ class Enforcer:
         except (InstanceError, OSError):
             self._forget_refused(runtime)
             raise
+        return rendered
+
+    def _as_staged(self, runtime: Runtime) -> Rendered:
+        rendered = runtime.render()
+        self._refuse_foreign_units(rendered)
+        if not self._is_staged(runtime.revision, rendered):
+            raise InstanceError(f"{self.key}: revision {runtime.folder} was changed on this node; apply again")
         return rendered
 
     def _put_beside(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
@@ -355,11 +445,17 @@ class Enforcer:
 
     # ----------------------------------------------------------------------------------------------------- the switch
 
-    def _switch(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
+    def _switch(
+        self,
+        runtime: Runtime,
+        rendered: Rendered,
+        found: Instance | None,
+        terms: Terms = Terms(),  # noqa: B008
+    ) -> None:
         definition = runtime.definition
         record = records.load(self.directory)
         wanted = [entry["unit"] for entry in rendered.units]
-        restart = self._needs_restart(runtime, rendered, found)
+        restart = terms.restart or self._needs_restart(runtime, rendered, found)
         if restart:
             # Another runtime's unit may have the same name in another place.
             stale = [
@@ -370,7 +466,7 @@ class Enforcer:
             running = _running({*self._own_units(), *wanted})
             containers = self._own_containers(record["runtime"])
             if not self.check_mode:
-                self._prepare(runtime, rendered, record)
+                self._prepare(runtime, rendered, record, terms)
             self._end(running, containers)
             try:
                 if stale:
@@ -412,7 +508,7 @@ class Enforcer:
         if record["revision"] != failed:
             return "\nAnother run has changed it since."
         if former is not None:
-            self._switch(former, former.render(), None)
+            self._switch(former, former.render(), None, self._as_before(former))
             try:
                 self._wait_ready(former)
             except InstanceError as error:
@@ -454,20 +550,25 @@ class Enforcer:
             for unit, state in loaded.items()
         )
 
-    def _prepare(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any]) -> None:
+    def _prepare(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any], terms: Terms) -> None:
         """All that takes room on a disk, while the old instance still runs.
 
-        The record comes first, so that whatever follows is known to be ours.
+        The record comes first, so that whatever follows is known to be ours; the timer that would put back what stands
+        now only counts for somebody who finds it unconfirmed in the record.
         """
         now, revision = time.time(), runtime.folder
-        others = [entry for entry in record["history"] if entry["revision"] != revision]
+        former = record["revision"]
+        if terms.undo and former not in (None, revision):
+            _add_failure(record, former, "it was undone")
+        self._arm(runtime, record, terms)
         record.update(
             runtime=runtime.definition["runtime"],
             revision=revision,
             created=record["created"] or now,
             units=rendered.units,
             containers=rendered.containers,
-            history=[*others, {"revision": revision, "at": now}],
+            history=_history_with(record["history"], revision, now, terms),
+            restart=None,
         )
         for folder in {os.path.dirname(path) for path in rendered.unit_files()}:
             ours = not os.path.isdir(folder) or folder in _made_by_us()
@@ -477,6 +578,23 @@ class Enforcer:
         records.save(self.directory, record)
         for path, file in rendered.unit_files().items():
             files.prepare(path, file)
+
+    def _arm(self, runtime: Runtime, record: dict[str, Any], terms: Terms) -> None:
+        """Have a timer put the former revision back, if there is one that can be, and somebody to confirm the new."""
+        former = next((one for one in (record["revision"], record["good"]) if one and self._is_whole(one)), None)
+        if not terms.confirm or former in (None, runtime.folder):
+            if record["unconfirmed"] is not None:
+                guard.disarm(self.namespace, self.name)
+            record["unconfirmed"] = None
+            return
+        definition = runtime.definition
+        stopping = float(definition["terminationGracePeriodSeconds"] or 0)
+        waiting = self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
+        guard.arm(self.namespace, self.name, node_python(), 2 * stopping + waiting + terms.confirm)
+        record["unconfirmed"] = {"former": former}
+
+    def _is_whole(self, folder: str) -> bool:
+        return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
 
     def _install(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any]) -> None:
         """Nothing of ours runs here."""
@@ -489,6 +607,11 @@ class Enforcer:
             files.put(path)
         files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
         systemctl("daemon-reload")
+
+    def _as_before(self, former: Runtime) -> Terms:
+        """To put a revision back is no new revision: it keeps its number."""
+        history = records.load(self.directory)["history"]
+        return Terms(number=next((one.get("number", 0) for one in history if one["revision"] == former.folder), 0))
 
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
         record = records.load(self.directory)
@@ -616,6 +739,31 @@ class Enforcer:
         lines.append(f"See it whole with: {command} {waiting[0][0]}")
         return "\n".join(lines)
 
+    # ---------------------------------------------------------------------------------------------- how it has gone
+
+    def _remember_failure(self, runtime: Runtime, error: str) -> None:
+        record = records.load(self.directory)
+        if record["revision"] != runtime.folder:
+            return  # another run has changed it since
+        _add_failure(record, runtime.folder, error.split("\n")[0])
+        if record["unconfirmed"] is not None:
+            guard.disarm(self.namespace, self.name)
+        record["unconfirmed"] = None
+        records.save(self.directory, record)
+
+    def _settle(self, folder: str) -> None:
+        """It is ready; unless it has yet to be confirmed it is the last good revision now, and older ones may go."""
+        record = records.load(self.directory)
+        if record["revision"] != folder or record["unconfirmed"] is not None:
+            return
+        record["good"] = folder
+        record["unheard"] = record["unheard"] if record["unheard"] != folder else None
+        record["failed"] = [entry for entry in record["failed"] if entry["revision"] != _hash_of(folder)]
+        records.save(self.directory, record)
+        runtime = self._former()
+        if runtime is not None:
+            self._prune(runtime.definition["revisionHistoryLimit"])
+
     # ----------------------------------------------------------------------------------------------------- cleaning up
 
     def _prune(self, limit: int) -> None:
@@ -645,6 +793,8 @@ class Enforcer:
             _remove_if_empty(path)
         remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
         files.remove(self.directory)
+        if not glob.glob(os.path.join(ROOT, "*", "*")):
+            program.remove()
         for directory in (os.path.dirname(self.directory), ROOT):
             _remove_if_empty(directory)
 
@@ -688,12 +838,22 @@ class Enforcer:
     def _former(self) -> Runtime | None:
         """The revision that is in place, if it still says what it is."""
         try:
-            data = json.loads(self._in_place("definition.json") or b"")
-            former = runtime_of(dict(data["definition"], minReadySeconds=0, validate=None), data["secrets"])
-            former.render()
+            folder = os.path.basename(os.readlink(os.path.join(self.directory, "current")))
+        except OSError:
+            return None
+        return self._revision(folder, 0)
+
+    def _revision(self, folder: str, min_ready_seconds: int) -> Runtime | None:
+        """A revision that lies on the disk, if it still says what it is."""
+        content = files.read(os.path.join(self.directory, "revisions", folder, "definition.json"))
+        try:
+            data = json.loads(content or b"")
+            definition = dict(data["definition"], minReadySeconds=min_ready_seconds, validate=None)
+            runtime = runtime_of(definition, data["secrets"])
+            runtime.render()
         except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
             return None
-        return former
+        return runtime
 
     def _show_environment(
         self, before: Mapping[str, Variables], former_files: Mapping[str, files.File], after: Mapping[str, Variables]
@@ -800,6 +960,28 @@ def _fingerprints(root: str, rendered: Rendered) -> bytes:
 def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
     """Whether what is there is of another revision, or under another runtime, than the definition."""
     return found is None or (found.revision, found.runtime) != (definition["revision"], definition["runtime"])
+
+
+def _hash_of(folder: str) -> str:
+    """A revision's hash; its folder's name may have an engine behind it."""
+    return folder.partition(".")[0]
+
+
+def _add_failure(record: dict[str, Any], folder: str, reason: str) -> None:
+    others = [entry for entry in record["failed"] if entry["revision"] != _hash_of(folder)]
+    record["failed"] = [*others, {"revision": _hash_of(folder), "at": time.time(), "reason": reason}]
+
+
+def _history_with(
+    history: Sequence[Mapping[str, Any]], revision: str, now: float, terms: Terms
+) -> list[Mapping[str, Any]]:
+    """The history after a switch; as in Kubernetes an older revision that comes back gets a new number."""
+    known = next((entry for entry in history if entry["revision"] == revision), None)
+    others = [entry for entry in history if entry is not known]
+    highest = max((entry.get("number", 0) for entry in others), default=0)
+    number = terms.number or max(known.get("number", 0) if known else 0, highest + 1)
+    cause = known.get("cause", "") if known else terms.cause
+    return [*others, {"revision": revision, "at": now, "number": number, "cause": cause}]
 
 
 def _unit_of_file(path: str) -> str:

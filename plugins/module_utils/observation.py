@@ -94,9 +94,11 @@ if [ -e /etc/everynode/hold ]; then
     read -r veto </etc/everynode/hold
     echo "veto=${veto:-no reason is given}"
 fi
+programs=
 for candidate in "$root"/.program/*/; do
-    if [ -d "$candidate" ]; then candidate=${candidate%/}; echo "program=${candidate##*/}"; fi
+    if [ -d "$candidate" ]; then candidate=${candidate%/}; programs="$programs ${candidate##*/}"; fi
 done
+echo "programs=$programs"
 echo "cpus=$(getconf _NPROCESSORS_ONLN)"
 echo "memory_kib=$memory"
 echo "package_manager=$package_manager"
@@ -196,7 +198,7 @@ class Facts(NamedTuple):
     now: float  # seconds since the epoch, by the node's clock
     utc_offset: int = 0  # seconds that the node's local time is ahead of UTC
     veto: str = ""  # what /etc/everynode/hold says: nothing may be changed on this node
-    program: str = ""  # the node program that is there, see program.py
+    programs: str = ""  # versions of the node's program that are there, see program.py
 
 
 class Past(NamedTuple):
@@ -480,7 +482,7 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         now=now,
         utc_offset=_offset(values.get("utc_offset", "")),
         veto=values.get("veto", ""),
-        program=values.get("program", ""),
+        programs=values.get("programs", "").strip(),
     )
 
 

@@ -37,13 +37,12 @@ options:
     type: str
     choices: [present, staged, absent]
     default: present
-  definition:
+  order:
     description:
-      - A resolved instance, as M(everynode.daemonset.step) passes it from the control node to the host. Not meant to be
-        written by hand.
+      - What M(everynode.daemonset.step) asks of the host, with everything resolved. Not meant to be written by hand.
     type: dict
   secrets:
-    description: The contents of Secrets that belong to O(definition), opaque.
+    description: The contents of Secrets that belong to O(order), opaque.
     type: str
   timeout:
     description:
@@ -119,7 +118,7 @@ actions:
     - start everynode.default.node-exporter.service
 staging:
   description: The first of RV(actions), those that O(state=staged) takes as well.
-  returned: with O(definition)
+  returned: with O(order)
   type: list
   elements: str
   sample: [write revision 1b2c3d4e5f60]
@@ -151,63 +150,8 @@ daemonsets:
       type: str
 """
 
-import base64
-import json
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.everynode.daemonset.plugins.module_utils.instance import Enforcer, InstanceError
-
-
-def run(module: AnsibleModule) -> dict:
-    parameters = module.params
-    definition = parameters["definition"]
-    secrets = json.loads(base64.b64decode(parameters["secrets"])) if parameters["secrets"] else {}
-    secrets = {kind: secrets.get(kind, {}) for kind in ("environment", "arguments", "files", "registries")}
-    namespace, name = parameters["namespace"], parameters["name"]
-    enforcer = Enforcer(namespace, name, parameters["timeout"], check_mode=module.check_mode)
-    result: dict = {}
-    try:
-        if parameters["state"] == "absent":
-            enforcer.absent()
-        elif parameters["state"] == "staged":
-            enforcer.staged(definition, secrets)
-        else:
-            enforcer.present(definition, secrets)
-        if not module.check_mode:
-            found = enforcer.observe()
-            result["instance"] = found._asdict() if found else {}
-    except InstanceError as error:
-        result.update(failed=True, msg=_without(str(error), secrets))
-    except OSError as error:
-        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        result.update(failed=True, msg=f"{namespace}/{name}: {said}")
-    result.update(changed=bool(enforcer.actions), actions=enforcer.actions, staging=enforcer.staging)
-    if module._diff:
-        result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
-    return result
-
-
-def _without(text: str, secrets: dict) -> str:
-    """The daemon's own log lines may hold what it was given, a line of a longer secret too."""
-    values = [
-        value for group in ("environment", "arguments") for one in secrets[group].values() for value in one.values()
-    ]
-    for one in secrets["files"].values():
-        values += [base64.b64decode(content).decode("utf-8", "replace") for content in one.values()]
-    for login in secrets["registries"].values():
-        values += [login.get("auth", ""), *_decoded(login.get("auth", "")).split(":", 1)[1:]]
-    parts = {part.strip() for value in values for part in (value, *value.split("\n"))}
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) > 3:
-            text = text.replace(part, "********")
-    return text
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text).decode("utf-8", "replace")
-    except ValueError:
-        return ""
+from ansible_collections.everynode.daemonset.plugins.module_utils.orders import DEFAULT_TIMEOUT, carry_out
 
 
 def main() -> None:
@@ -217,19 +161,18 @@ def main() -> None:
             "name": {"type": "str"},
             "namespace": {"type": "str", "default": "default"},
             "state": {"type": "str", "choices": ["present", "staged", "absent"], "default": "present"},
-            "definition": {"type": "dict"},
+            "order": {"type": "dict"},
             "secrets": {"type": "str", "no_log": True},
-            "timeout": {"type": "int", "default": 60},
+            "timeout": {"type": "int", "default": DEFAULT_TIMEOUT},
         },
         supports_check_mode=True,
     )
-    if not module.params["name"]:
-        module.fail_json(msg="name is required: which DaemonSet?")
-    if module.params["state"] != "absent" and not module.params["definition"]:
+    if not module.params["name"] or not module.params["order"]:
         module.fail_json(
-            msg="definition is required on the host; in a play give `manifests`, and the control node makes it"
+            msg="name and order are required on the host; in a play give `manifests`, and the control node makes them"
         )
-    result = run(module)
+    given = {name: module.params[name] for name in ("namespace", "name", "timeout", "order", "secrets")}
+    result = carry_out({**given, "check_mode": module.check_mode, "diff": module._diff})
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

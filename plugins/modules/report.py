@@ -24,10 +24,6 @@ options:
   output_file:
     description: A file on the control node to write the JSON to.
     type: path
-  observed:
-    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
-    type: str
-    default: everynode_observed
 extends_documentation_fragment:
   - everynode.daemonset.attributes
 author:

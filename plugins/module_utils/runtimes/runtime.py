@@ -22,6 +22,7 @@ from .. import commands, engine, files, keeper, pods, ports, probes, verbs
 from ..commands import PATH, run_command
 from ..files import File
 from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY
+from ..sources import source_of
 
 # Before what is ours in a unit: the variables are the container's, and may lead to other programs and libraries.
 OUR_ENVIRONMENT = f"/usr/bin/env -i PATH={PATH} "
@@ -352,17 +353,8 @@ def keeper_files() -> dict[str, File]:
     found = {"keeper/__main__.py": File(KEEPER_MAIN.encode(), 0o644), "keeper/everynode/__init__.py": File(b"", 0o644)}
     for module in KEEPER_MODULES:
         name = module.__name__.rpartition(".")[2]
-        found[f"keeper/everynode/{name}.py"] = File(_source_of(module), 0o644)
+        found[f"keeper/everynode/{name}.py"] = File(source_of(module), 0o644)
     return found
-
-
-def _source_of(module: Any) -> bytes:
-    """Modules travel in a zip, so the source is asked of whatever loaded it."""
-    loader = module.__spec__.loader if module.__spec__ else None
-    source = loader.get_source(module.__name__) if loader and hasattr(loader, "get_source") else None
-    if source is None:
-        raise OSError(f"the source of {module.__name__} is not to be had")
-    return str(source).encode()
 
 
 def in_memory(volume: Mapping[str, Any]) -> bool:

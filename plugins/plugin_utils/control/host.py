@@ -6,28 +6,34 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
 
-from ...module_utils import observation
+from ...module_utils import observation, orders, program
 from ..plan import UNREACHABLE, UNUSABLE, Seen
 from .limit import time_limit
 from .nodes import Inventory
-from .sources import words_of
+from .sources import plain, words_of
 
 INSTANCE_MODULE = "everynode.daemonset.instance"
 OBSERVE_SECONDS = 60  # to look at a node; a busy one takes one or two
 STEP_SECONDS = 3600  # for all that one step does on a node, downloads included
 DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
-NO_RESULT = "Module result deserialization failed"  # how ansible-core puts it
+CONFIRM_SECONDS = 120  # that a node waits, once it is ready, to be told that it can be reached
+MODULE_WITHOUT_RESULT = "Module result deserialization failed"  # how ansible-core puts it
+NO_RESULT = "the module ended without a result"
 
 # An unpacked archive carries what its files looked like, so that one that was tampered with is unpacked again.
 # Each run unpacks in a folder of its own, for another control node may be at the same archive.
@@ -79,12 +85,19 @@ class Outcome:
 
 
 class Host:
-    def __init__(self, action: ActionBase, task_vars: dict[str, Any], timeout: int | None = None) -> None:
-        """``timeout``: seconds to wait for readiness, the module's own default if it is None."""
+    def __init__(
+        self, action: ActionBase, task_vars: dict[str, Any], timeout: int | None = None, programs: str = ""
+    ) -> None:
+        """``timeout``: seconds to wait for readiness, the module's own default if it is None.
+
+        ``programs``: what was observed of the node's program.
+        """
         self._action = action
         self._timeout = timeout
         self._task_vars = task_vars
         self._check_mode = bool(action._task.check_mode)
+        self._programs = programs
+        self.seen: Seen | None = None  # what the node was like after the last order, if that told
 
     def look(self, patience: int = OBSERVE_SECONDS) -> Seen:
         """Observe the node: one round trip, no Python there; a node that is frozen gets ``patience`` seconds.
@@ -99,14 +112,28 @@ class Host:
         except AnsibleError as error:  # become: no password, a wrong one
             return Seen(None, UNUSABLE, f"root is needed there: {words_of(error)}")
         try:
-            return Seen(observation.parse(printed["stdout"]), "", "")
+            found = observation.parse(printed["stdout"])
         except ValueError as error:
             return Seen(None, UNUSABLE, _last_line(printed["stderr"]) if printed["rc"] else str(error))
+        self._programs = found.facts.programs
+        self.seen = Seen(found, "", "")
+        return self.seen
+
+    def is_reachable(self, patience: int) -> str:
+        """ "" if the node answers, else why it does not: the least that can be asked, before something is stopped."""
+        try:
+            with time_limit(patience):
+                self._action._low_level_execute_command(":")
+        except AnsibleConnectionFailure as error:
+            return connection_words(error)
+        except AnsibleError as error:
+            return words_of(error)
+        return ""
 
     def stage(self, definition: Mapping[str, Any], secrets: str, package_manager: str) -> Outcome:
         """Fetch what the definition needs and write its revision beside what runs. Nothing that runs is touched."""
         outcome = self.fetch(definition, package_manager)
-        self._enforce(outcome, "staged", definition["namespace"], definition["name"], definition, secrets)
+        self._order(outcome, definition, {"act": "staged", "definition": definition}, secrets)
         outcome.diff = {}  # shown where it takes effect
         return outcome
 
@@ -120,44 +147,90 @@ class Host:
                 self._unpack(outcome, source["url"], source["sha256"], source["path"])
         return outcome
 
-    def present(self, definition: Mapping[str, Any], secrets: str, staged: bool = False) -> Outcome:
+    def present(
+        self, definition: Mapping[str, Any], secrets: str, terms: Mapping[str, Any], staged: bool = False
+    ) -> Outcome:
         """Put the definition's revision in place and wait until it is ready.
 
         ``staged``: it was staged before, though in a dry run nothing shows that.
         """
         outcome = Outcome()
-        self._enforce(outcome, "present", definition["namespace"], definition["name"], definition, secrets, staged)
+        self._order(outcome, definition, {"act": "present", "definition": definition, "terms": terms}, secrets, staged)
+        return outcome
+
+    def switch(self, instance: Mapping[str, Any], revision: str, min_ready: int, terms: Mapping[str, Any]) -> Outcome:
+        """Put a revision that lies on the node in place and wait until it is ready. ``instance``: namespace, name."""
+        outcome = Outcome()
+        order = {"act": "switched", "revision": revision, "minReadySeconds": min_ready, "terms": terms}
+        self._order(outcome, instance, order)
+        return outcome
+
+    def confirm(self, instance: Mapping[str, Any], revision: str) -> Outcome:
+        """Tell the node that it can be reached, over a connection of its own: an old one may outlive what it needs."""
+        outcome = Outcome()
+        connection = self._action._connection
+        if type(connection).reset is not ConnectionBase.reset:
+            connection.reset()
+        self._order(outcome, instance, {"act": "confirmed", "revision": revision})
+        return outcome
+
+    def note(self, instance: Mapping[str, Any], values: Mapping[str, Any]) -> Outcome:
+        """Have the node's record say so; see record.py."""
+        outcome = Outcome()
+        self._order(outcome, instance, {"act": "noted", "values": values})
         return outcome
 
     def absent(self, namespace: str, name: str) -> Outcome:
         outcome = Outcome()
-        self._enforce(outcome, "absent", namespace, name, None, "")
+        self._order(outcome, {"namespace": namespace, "name": name}, {"act": "absent"})
         return outcome
 
-    def _enforce(
+    def _order(
         self,
         outcome: Outcome,
-        state: str,
-        namespace: str,
-        name: str,
-        definition: Mapping[str, Any] | None,
-        secrets: str,
+        instance: Mapping[str, Any],
+        order: Mapping[str, Any],
+        secrets: str = "",
         staged: bool = False,
     ) -> None:
-        arguments: dict[str, Any] = {"namespace": namespace, "name": name, "state": state}
-        if definition is not None:
-            arguments.update(definition=definition, secrets=secrets)
+        arguments: dict[str, Any] = {name: instance[name] for name in ("namespace", "name")}
+        arguments.update(order=order)
+        if secrets:
+            arguments["secrets"] = secrets
         if self._timeout is not None:
             arguments["timeout"] = self._timeout
-        result = self._module(INSTANCE_MODULE, arguments)
+        result = self._checked(INSTANCE_MODULE, lambda: self._program(arguments) or self._run(arguments))
         told_already = len(result.get("staging", [])) if staged and self._check_mode else 0
         for action in result.get("actions", [])[told_already:]:
             outcome.add(action)
         outcome.changed |= bool(result.get("changed"))
         diff = result.get("diff") or {}
         if diff.get("before") != diff.get("after"):
-            header = f"{namespace}/{name}"
+            header = f"{instance['namespace']}/{instance['name']}"
             outcome.diff = {**diff, "before_header": header, "after_header": header}
+
+    def _run(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The module, which leaves its code on the node; see module_utils/program.py."""
+        return self._action._execute_module(  # type: ignore[no-any-return]
+            module_name=INSTANCE_MODULE, module_args=dict(arguments), task_vars=self._task_vars
+        )
+
+    def _program(self, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What the module left, if it is of this version; None if it is not there, or not any more."""
+        if not self._action._connection.has_pipelining or _own_program() not in self._programs.split():
+            return None
+        request = {**arguments, "check_mode": self._check_mode, "diff": self._action._task.diff}
+        printed = self._action._low_level_execute_command(
+            os.path.join(program.folder(_own_program()), "run"), in_data=json.dumps(plain(request)).encode()
+        )
+        lines = [line for line in printed["stdout"].splitlines() if line.startswith(orders.RESULT)]
+        if not lines:
+            if printed["rc"] in (126, 127):
+                return None
+            why = _last_line(printed["stderr"] or printed["stdout"] or "was it killed?")
+            return {"failed": True, "msg": f"{NO_RESULT}, exit status {printed['rc']}: {why}"}
+        result: Mapping[str, Any] = json.loads(lines[-1].removeprefix(orders.RESULT))
+        return result
 
     def _install(self, outcome: Outcome, package: str, version: str | None, package_manager: str) -> None:
         if package_manager == "apt":
@@ -273,17 +346,32 @@ class Host:
             raise self._lost(error) from error
         except AnsibleError as error:
             raise StepFailed(f"{name}: {words_of(error)}") from error
+        if result.get("observation"):
+            self.seen = Seen(observation.Observation.from_dict(result["observation"]), "", "")
         if result.get("failed"):
             message = str(result.get("msg") or "it failed without a message").strip()
             if result.get("response") and result.get("url"):  # of get_url: what the server said, and where
                 message += f": {result['url']}: {result['response']}"
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
-            if message.startswith(NO_RESULT):
+            if message.startswith(MODULE_WITHOUT_RESULT):
                 why = _last_line(detail) if detail else "was it killed?"
-                message, detail = f"the module ended without a result, exit status {result.get('rc')}: {why}", ""
+                message, detail = f"{NO_RESULT}, exit status {result.get('rc')}: {why}", ""
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
             raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
         return result
+
+
+def folder_of(revision: str, runtime: str) -> str:
+    """The name of a revision's folder on a node, see module_utils/runtimes/runtime.py."""
+    return revision if runtime == "systemd" else f"{revision}.{runtime}"
+
+
+@functools.lru_cache(maxsize=1)
+def _own_program() -> str:
+    """The version that a node's program has if it is of this very collection."""
+    root = Path(program.__file__).parent
+    sources = [path for path in root.rglob("*.py") if path.name != "__init__.py"]
+    return program.version_of({str(path.relative_to(root)): path.read_bytes() for path in sources})
 
 
 def observed(

@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 from ansible import constants as C
 
-from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Settings
+from ...module_utils.observation import Observation
+from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Seen, Settings
 
 
 class Problem(NamedTuple):
@@ -41,12 +42,24 @@ def _path(name: str) -> str:
     return os.path.join(_folder(), name)
 
 
-def begin(plan: Plan) -> None:
+class Part(NamedTuple):
+    """What one node's steps need to know besides the plan's entries; all of it is JSON-safe.
+
+    ``definitions`` has an entry for each DaemonSet, by its namespace/name, that is to run there: {"definition",
+    "secrets"} as definition.define made them, secrets being null if there are any, or {"error"} in words.
+    """
+
+    facts: dict[str, Any]  # observation.Facts
+    definitions: dict[str, Any]
+
+
+def begin(plan: Plan, parts: Mapping[str, Part] | None = None) -> None:
     """A plan is made; whatever an earlier one of this run left is forgotten."""
     end()
     os.makedirs(os.path.join(_folder(), "nodes"), mode=0o700)
     for node, steps in plan.by_node().items():
-        _write(_part_of(node), [(settings.as_dict(), entry.as_dict()) for settings, entry in steps])
+        part = (parts or {}).get(node, Part({}, {}))
+        _write(_part_of(node), [[(one.as_dict(), entry.as_dict()) for one, entry in steps], part._asdict()])
     _write("plan.json", plan.as_dict())
 
 
@@ -72,11 +85,39 @@ def _plan_in(path: str, _inode: int, _written: int) -> Plan:
 
 def steps_on(node: str) -> list[tuple[Settings, Entry]]:
     """What this run's plan has to do on one node, DaemonSet by DaemonSet."""
-    return [(Settings.from_dict(settings), Entry(**entry)) for settings, entry in _read(_part_of(node)) or []]
+    steps, _part = _read(_part_of(node)) or ((), None)
+    return [(Settings.from_dict(settings), Entry(**entry)) for settings, entry in steps]
+
+
+def part_of(node: str) -> Part:
+    """What those steps need; only for a node that has some."""
+    _steps, part = _read(_part_of(node))
+    return Part(**part)
+
+
+def save_seen(node: str, seen: Seen) -> None:
+    """What a node was like after its last step, so that nobody has to look again to report on it."""
+    look = seen.observation
+    _write(_seen_of(node), [look.as_dict() if look else None, seen.state, seen.reason])
+
+
+def seen_after(nodes: Iterable[str]) -> dict[str, Seen]:
+    """The same for those of these nodes where a step was taken."""
+    found = {}
+    for node in nodes:
+        saved = _read(_seen_of(node))
+        if saved is not None:
+            look, state, reason = saved
+            found[node] = Seen(Observation.from_dict(look) if look else None, state, reason)
+    return found
 
 
 def _part_of(node: str) -> str:
     return os.path.join("nodes", f"{quote(node, safe='')}.json")
+
+
+def _seen_of(node: str) -> str:
+    return os.path.join("nodes", f"{quote(node, safe='')}.seen")
 
 
 def add_problem(problem: Problem) -> None:

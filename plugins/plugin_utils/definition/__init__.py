@@ -25,7 +25,7 @@ from .host import HostProcesses
 from .image import Containers
 from .scope import Scope
 
-__all__ = ["define"]
+__all__ = ["define", "holds_secrets"]
 
 
 def define(
@@ -50,3 +50,8 @@ def define(
     if scope.errors:
         raise ManifestError(tuple(scope.errors))
     return definition, base64.b64encode(json.dumps(scope.secrets, sort_keys=True).encode()).decode()
+
+
+def holds_secrets(secrets: str) -> bool:
+    """Whether there is anything in the secrets that `define` returned."""
+    return any(value for kind in json.loads(base64.b64decode(secrets)).values() for value in kind.values())

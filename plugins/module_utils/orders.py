@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control node may ask of an instance on this node, whoever brings the request.
+
+A request is ``{"namespace", "name", "timeout", "check_mode", "diff", "order", "secrets"}``, an order one of
+
+``{"act": "present" | "staged", "definition": DEFINITION, "terms": TERMS}``
+``{"act": "switched", "revision": FOLDER, "minReadySeconds": N, "terms": TERMS}``, from what is on the disk
+``{"act": "absent"}``
+``{"act": "confirmed", "revision": FOLDER}``
+``{"act": "put_back"}``, which only the guard's timer asks for
+``{"act": "noted", "values": {NAME: VALUE}}``, of the record
+
+with TERMS as instance.Terms. ``secrets`` is base64 of JSON, one opaque string, see definition/.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import sys
+from typing import Any, Mapping
+
+from . import program
+from .instance import Enforcer, InstanceError, Terms
+from .runtimes.runtime import node_python
+
+RESULT = "everynode-result "  # what the program prints before its result, for a login may print something too
+DEFAULT_TIMEOUT = 60
+
+
+def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
+    """As a module's result: "changed", "actions", "staging"; "observation", or "failed" and "msg"; "diff" if asked."""
+    namespace, name, check_mode = request["namespace"], request["name"], bool(request.get("check_mode"))
+    enforcer = Enforcer(namespace, name, request.get("timeout") or DEFAULT_TIMEOUT, check_mode)
+    secrets = _opened(request.get("secrets") or "")
+    result: dict[str, Any] = {}
+    try:
+        if not check_mode and request["order"]["act"] in ("present", "staged"):
+            program.install(node_python())
+        _act(enforcer, request["order"], secrets)
+    except InstanceError as error:
+        result.update(failed=True, msg=_without(_without(str(error), secrets), enforcer.secrets))
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        result.update(failed=True, msg=f"{namespace}/{name}: {said}")
+    result.update(changed=bool(enforcer.actions), actions=enforcer.actions, staging=enforcer.staging)
+    if not check_mode:
+        with contextlib.suppress(InstanceError, OSError):
+            result["observation"] = enforcer.look().as_dict()
+    if request.get("diff"):
+        result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
+    return result
+
+
+def _act(enforcer: Enforcer, order: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+    act, terms = order["act"], Terms(**order.get("terms", {}))
+    if act == "present":
+        enforcer.present(order["definition"], secrets, terms)
+    elif act == "staged":
+        enforcer.staged(order["definition"], secrets)
+    elif act == "switched":
+        enforcer.switched(order["revision"], order["minReadySeconds"], terms)
+    elif act == "absent":
+        enforcer.absent()
+    elif act == "confirmed":
+        enforcer.confirmed(order["revision"])
+    elif act == "put_back":
+        enforcer.put_back_unconfirmed()
+    elif act == "noted":
+        enforcer.note(order["values"])
+    else:
+        raise InstanceError(f"{enforcer.key}: this node knows no order {act!r}")
+
+
+def main() -> None:
+    """The program's: one request, as its argument (which anybody on the node can read) or on its standard input."""
+    request = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
+    result = carry_out(request)
+    sys.stdout.write(RESULT + json.dumps(result) + "\n")
+    sys.exit(1 if result.get("failed") else 0)
+
+
+def _opened(secrets: str) -> dict[str, Any]:
+    given = json.loads(base64.b64decode(secrets)) if secrets else {}
+    return {kind: given.get(kind, {}) for kind in ("environment", "arguments", "files", "registries")}
+
+
+def _without(text: str, secrets: Mapping[str, Any]) -> str:
+    """The daemon's own log lines may hold what it was given, a line of a longer secret too."""
+    values = [
+        value
+        for group in ("environment", "arguments")
+        for one in secrets.get(group, {}).values()
+        for value in one.values()
+    ]
+    for one in secrets.get("files", {}).values():
+        values += [base64.b64decode(content).decode("utf-8", "replace") for content in one.values()]
+    for login in secrets.get("registries", {}).values():
+        values += [login.get("auth", ""), *_decoded(login.get("auth", "")).split(":", 1)[1:]]
+    parts = {part.strip() for value in values for part in (value, *value.split("\n"))}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) > 3:
+            text = text.replace(part, "********")
+    return text
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except ValueError:
+        return ""
