@@ -17,7 +17,6 @@ from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
-    CONFIRM_SECONDS,
     OBSERVE_SECONDS,
     STEP_SECONDS,
     ConnectionLost,
@@ -40,6 +39,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     Seen,
     Settings,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import HALT
 
 display = Display()
 
@@ -134,20 +134,21 @@ class _Steps:
         definition, secrets = self._definition(settings, entry)
         if self.phase == STAGE:
             return self._host.stage(definition, secrets, str(self._part.facts["package_manager"]))
-        return self._host.present(definition, secrets, _terms(settings, entry), staged=entry.step in STAGED_STEPS)
+        return self._host.present(definition, secrets, _terms(settings), staged=entry.step in STAGED_STEPS)
 
     def _switch(self, settings: Settings, entry: Entry) -> Outcome:
         """What was staged takes the place of what runs, and is confirmed over a new connection."""
         instance = {"namespace": settings.namespace, "name": settings.name}
         revision = folder_of(entry.wanted, entry.wanted_runtime)
-        terms = {**_terms(settings, entry), "confirm": CONFIRM_SECONDS}
+        patience = settings.policy.confirm_timeout
+        terms = _terms(settings, confirm=patience)
         outcome = self._host.switch(instance, revision, settings.min_ready_seconds, terms)
         try:
             self._host.confirm(instance, revision)
         except ConnectionLost as error:
             raise ConnectionLost(
                 f"it cannot be reached any more since it was switched: {error}; unless that was for a moment only, it "
-                f"puts its last good revision back by itself, after {CONFIRM_SECONDS} seconds"
+                f"puts its last good revision back by itself, some time after {patience} seconds"
             ) from error
         return outcome
 
@@ -199,9 +200,13 @@ class _Steps:
         display.display(f"{self.node}: {settings.name}: {what}", color=color)
 
 
-def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
-    """See module_utils/instance.Terms."""
-    return {"number": 0, "cause": ""}
+def _terms(settings: Settings, confirm: int = 0) -> dict[str, Any]:
+    """See module_utils/instance.Terms; ``confirm``: seconds in which the node is going to be told that all is well."""
+    return {
+        "cause": settings.change_cause,
+        "confirm": confirm,
+        "revert": settings.policy.on_failure != HALT,
+    }
 
 
 _PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for"}

@@ -208,6 +208,7 @@ class Past(NamedTuple):
     number: int  # Kubernetes' revision number, the same on all nodes; 0 if nobody gave one
     at: float  # seconds since the epoch, its latest switch
     cause: str = ""  # the annotation kubernetes.io/change-cause as it was then
+    runtime: str = "systemd"
 
 
 class Failure(NamedTuple):
@@ -599,7 +600,13 @@ def _instance(
 def _history(record: Mapping[str, Any]) -> tuple[Past, ...]:
     entries = record.get("history")
     return tuple(
-        Past(_hash(str(entry.get("revision"))), entry.get("number", 0), entry.get("at", 0.0), entry.get("cause", ""))
+        Past(
+            _hash(str(entry.get("revision"))),
+            entry.get("number", 0),
+            entry.get("at", 0.0),
+            entry.get("cause", ""),
+            str(entry.get("revision")).partition(".")[2] or "systemd",
+        )
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict)
     )

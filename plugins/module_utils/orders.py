@@ -38,9 +38,9 @@ def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
     secrets = _opened(request.get("secrets") or "")
     result: dict[str, Any] = {}
     try:
-        if not check_mode and request["order"]["act"] in ("present", "staged"):
-            program.install(node_python())
         _act(enforcer, request["order"], secrets)
+        if not check_mode and request["order"]["act"] in ("present", "staged"):
+            program.install(node_python())  # last, for nothing stays on a node that refused its first instance
     except InstanceError as error:
         result.update(failed=True, msg=_without(_without(str(error), secrets), enforcer.secrets))
     except OSError as error:

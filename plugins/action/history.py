@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say which revisions the nodes remember of each planned DaemonSet, as ``kubectl rollout history`` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import history_table, instances, revisions
+
+display = Display()
+
+OPTIONS: dict[str, dict[str, Any]] = {"observed": {"type": "str", "default": "everynode_observed"}}
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        options = declaration.options(self, OPTIONS)
+        plan = run.current_plan()
+        if plan is None:
+            raise AnsibleActionFail("there is no plan: everynode.daemonset.plan comes first")
+        inventory = Inventory(task_vars["hostvars"])
+        histories = {}
+        for daemonset in plan.daemonsets:
+            settings = daemonset.settings
+            names = [entry.node for entry in daemonset.entries]
+            seen = observed(inventory, options["observed"], names, task_vars)
+            found = instances(seen, settings.namespace, settings.name)
+            display.display(f"daemonset.apps/{settings.name}\n{history_table(found)}\n")
+            histories[settings.key] = [vars(one) for one in revisions(found)]
+        result.update(changed=False, revisions=histories)
+        return result

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The revisions of a DaemonSet, put together from what its nodes remember: ``kubectl rollout history`` and ``undo``.
+
+A revision's number is the same on all nodes, and stands for one hash, or for several if the manifest is a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..module_utils.observation import Instance, Past
+from .plan import Seen, Wanted
+from .table import aligned
+
+NONE_GIVEN = "<none>"
+
+
+@dataclass
+class Revision:
+    number: int
+    cause: str = ""
+    hashes: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)  # that run it now
+
+
+class UnknownRevision(ValueError):
+    """No node remembers that revision."""
+
+
+def instances(seen: Mapping[str, Seen], namespace: str, name: str) -> dict[str, Instance]:
+    """What runs of it, by node."""
+    found = {
+        node: look.observation.instance(namespace, name) for node, look in seen.items() if look.observation is not None
+    }
+    return {node: instance for node, instance in found.items() if instance is not None}
+
+
+def revisions(found: Mapping[str, Instance]) -> list[Revision]:
+    """All that any node remembers, by number."""
+    by_number: dict[int, Revision] = {}
+    for node, instance in found.items():
+        for past in instance.history:
+            revision = by_number.setdefault(past.number, Revision(past.number))
+            revision.cause = revision.cause or past.cause
+            if past.revision not in revision.hashes:
+                revision.hashes.append(past.revision)
+            if past is _current(instance):
+                revision.nodes.append(node)
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def history_table(found: Mapping[str, Instance]) -> str:
+    """As ``kubectl rollout history`` prints it, and where each revision runs."""
+    rows = [("REVISION", "CHANGE-CAUSE", "NODES", "HASH")]
+    rows += [
+        (str(one.number), one.cause or NONE_GIVEN, str(len(one.nodes)), ",".join(sorted(one.hashes)))
+        for one in revisions(found)
+    ]
+    return aligned(rows)
+
+
+def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
+    """The revision to go back to: this one, or with 0 the one before the highest (kubectl). Raises UnknownRevision."""
+    known = [revision.number for revision in revisions(found)]
+    if number:
+        if number not in known:
+            raise UnknownRevision(f"unable to find specified revision {number} in history")
+        return number
+    if len(known) < 2:
+        raise UnknownRevision("no rollout history found: there is no revision before the one that runs")
+    return known[-2]
+
+
+def undone(wanted: Mapping[str, Wanted], found: Mapping[str, Instance], number: int) -> dict[str, Wanted]:
+    """What every node should have after going back to that revision; one that never had it keeps what it has."""
+    return {node: _undone_on(wish, found.get(node), number) for node, wish in wanted.items()}
+
+
+def _undone_on(wish: Wanted, instance: Instance | None, number: int) -> Wanted:
+    if instance is None or instance.revision is None or not wish.should_run:
+        return wish
+    past = next((one for one in instance.history if one.number == number), None) or _current(instance)
+    if past is None:
+        return wish
+    return replace(wish, revision=past.revision, runtime=past.runtime, on_disk=True)
+
+
+def _current(instance: Instance) -> Past | None:
+    return next((past for past in reversed(instance.history) if past.revision == instance.revision), None)
