@@ -15,6 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.description import described
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import (
     deletions,
     desired,
@@ -28,7 +29,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     Seen,
     Settings,
     Wanted,
-    described,
     make_plan,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node

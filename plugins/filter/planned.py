@@ -86,7 +86,10 @@ def _report(plan: Plan) -> list[str]:
     if nodes:
         return list(nodes)
     in_play = [
-        entry.node for daemonset in plan.daemonsets for entry in daemonset.entries if entry.state != NOT_SELECTED
+        entry.node
+        for daemonset in plan.daemonsets
+        for entry in daemonset.entries
+        if entry.selected and entry.state != NOT_SELECTED
     ]
     return in_play[:1]
 

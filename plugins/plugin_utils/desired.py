@@ -15,9 +15,11 @@ from .manifest.annotations import policy_of
 from .manifest.errors import FieldError, ManifestError
 from .manifest.model import DaemonSet, Manifests
 from .manifest.schema import Engine
-from .plan import Seen, Settings, Wanted, names
+from .plan import Seen, Settings, Wanted
+from .policy import Policy
 from .revision import revision
 from .scheduling import Node, eligibility
+from .words import names
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this node, does not declare it")
@@ -44,7 +46,8 @@ def desired(
                 revisions[id(daemonset)] = revision(daemonset, manifests[name])
             settings.setdefault(daemonset.key, settings_of(daemonset))
             look = seen[name].observation if seen and name in seen else None
-            wanted.setdefault(daemonset.key, {})[name] = wanted_on(node, daemonset, revisions[id(daemonset)], look)
+            wish = wanted_on(node, daemonset, revisions[id(daemonset)], look)
+            wanted.setdefault(daemonset.key, {})[name] = _in_its_place(wish, node, settings[daemonset.key].policy)
     in_order = sorted(settings, key=lambda key: (settings[key].namespace, settings[key].name))  # as kubectl lists them
     return [(settings[key], {name: wanted[key].get(name, NOT_DECLARED_HERE) for name in nodes}) for key in in_order]
 
@@ -74,6 +77,13 @@ def wanted_on(node: Node, daemonset: DaemonSet, hashed: str, look: Observation |
         return replace(wanted, runtime=runtime_on(daemonset, node, look.facts, instance.runtime if instance else ""))
     except NoEngine as error:
         return replace(wanted, obstacle=f"{IMAGE}: {error}")
+
+
+def _in_its_place(wanted: Wanted, node: Node, policy: Policy) -> Wanted:
+    """With the labels that the order of a rollout goes by; a node without such a label is of a kind of its own."""
+    keys = policy.canary.keys if policy.canary else ()
+    kind = ", ".join(f"{key}={node.labels[key]}" for key in keys if key in node.labels)
+    return replace(wanted, kind=kind, topology=node.labels.get(policy.topology, ""))
 
 
 def deletions(keys: Iterable[tuple[str, str]], nodes: Iterable[str]) -> list[tuple[Settings, dict[str, Wanted]]]:

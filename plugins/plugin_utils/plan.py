@@ -21,147 +21,91 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..module_utils.observation import Instance, Observation
-from .policy import Policy
-from .rollout import Pod, Strategy, Target, sync
+from . import restraint
+from .judgement import (
+    ABSENT,
+    CREATE,
+    DAMAGED,
+    DELETING,
+    FAILED,
+    HELD,
+    INFEASIBLE,
+    MISSCHEDULED,
+    MISSING,
+    NONE,
+    NOT_ELIGIBLE,
+    NOT_SELECTED,
+    OUTDATED,
+    REMOVE,
+    REPAIR,
+    REPLACE,
+    RESTART,
+    STAGE,
+    STAGED_STEPS,
+    SWITCH,
+    UNREACHABLE,
+    UNREADY,
+    UNUSABLE,
+    UP_TO_DATE,
+    UPDATES,
+    WAIT,
+    Entry,
+    Seen,
+    Settings,
+    Wanted,
+    judge,
+)
+from .policy import WINDOW
+from .rollout import Pod, Target, sync
+from .waves import Completion, Wave, bake_left, completions, in_waves, pack, turns, waves_of
 
-# States of one DaemonSet on one node, in Kubernetes' words where it has any.
-UP_TO_DATE = "up to date"
-MISSING = "missing"
-OUTDATED = "outdated"
-UNREADY = "unready"
-DAMAGED = "damaged"
-MISSCHEDULED = "misscheduled"
-NOT_ELIGIBLE = "not eligible"
-DELETING = "to be deleted"
-ABSENT = "absent"
-UNREACHABLE = "unreachable"
-UNUSABLE = "unusable"  # it answered, but could not be looked at: no root, no systemd
-NOT_SELECTED = "not selected"  # left out by --limit
-INFEASIBLE = "infeasible"  # it lacks what its instance needs, and is left as it is
-
-# Steps, and the phases in which they are taken.
-NONE = "none"
-REMOVE = "remove"
-CREATE = "create"
-REPLACE = "replace"
-REPAIR = "repair"
-WAIT = "wait"  # nothing to change: it started, and has yet to become available
-SWITCH = "switch"
-STAGE = "stage"
-STAGED_STEPS = (CREATE, REPLACE, REPAIR)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What one node should have of one DaemonSet. ``revision`` may differ from node to node (templated manifests)."""
-
-    revision: str
-    should_run: bool
-    should_continue: bool
-    reason: str = ""  # why it should not run here
-    runtime: str = ""  # what should run it, "" while nobody has looked at the node
-    obstacle: str = ""  # why this node cannot run it, though it should
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of a DaemonSet, what the plan and the report need beyond its revisions."""
-
-    namespace: str
-    name: str
-    on_delete: bool = False  # updateStrategy OnDelete: outdated instances wait for a human
-    max_unavailable: int | str = 1  # a number of nodes or "25%" of all eligible ones
-    min_ready_seconds: int = 0
-    node_selector: tuple[tuple[str, str], ...] = ()
-    policy: Policy = Policy()
-    change_cause: str = ""  # the annotation kubernetes.io/change-cause
-    deleted: bool = False  # the declaration is that there be none, anywhere
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
-        return cls(
-            **{
-                **data,
-                "node_selector": tuple((key, value) for key, value in data["node_selector"]),
-                "policy": Policy.from_dict(data["policy"]),
-            }
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @property
-    def strategy(self) -> Strategy:
-        """Availability is judged here, node by node, so minReadySeconds is not part of it; see _decided."""
-        return Strategy(max_unavailable=self.max_unavailable)
-
-    @property
-    def key(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is known of one node. Without an observation, ``state`` says why there is none."""
-
-    observation: Observation | None = None
-    state: str = NOT_SELECTED
-    reason: str = "left out by --limit"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One DaemonSet on one node: what should be, what is, and what follows."""
-
-    node: str
-    should_run: bool
-    should_continue: bool
-    ineligible: str  # why it should not run here, "" if it should
-    wanted: str  # the revision it should have
-    state: str
-    step: str = NONE
-    phase: str = ""
-    reason: str = ""
-    present: bool = False
-    revision: str | None = None  # the revision it has
-    ready: bool = False
-    available: bool = False
-    restarts: int = 0
-    created: float | None = None  # seconds since the epoch, by the node's clock
-    age: float | None = None  # seconds
-    wanted_runtime: str = ""  # what should run it
-    obstacle: str = ""  # why this node cannot run it, though it should
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @property
-    def declared(self) -> Wanted:
-        return Wanted(
-            self.wanted, self.should_run, self.should_continue, self.ineligible, self.wanted_runtime, self.obstacle
-        )
-
-    def takes_part(self, phase: str) -> bool:
-        return self.step in STAGED_STEPS if phase == STAGE else self.phase == phase
-
-    @property
-    def half_made(self) -> bool:
-        """Whether a run died here before its first revision was in place."""
-        return self.present and self.revision is None and self.step != REMOVE
-
-    @property
-    def as_declared(self) -> bool:
-        """Whether nothing is left to wish for here, by the manifest's own rules."""
-        if self.step != NONE:
-            return False
-        return self.state not in (UNREACHABLE, UNUSABLE, INFEASIBLE)
+__all__ = [
+    "ABSENT",
+    "CREATE",
+    "DAMAGED",
+    "DELETING",
+    "FAILED",
+    "HELD",
+    "INFEASIBLE",
+    "MISSCHEDULED",
+    "MISSING",
+    "NONE",
+    "NOT_ELIGIBLE",
+    "NOT_SELECTED",
+    "OUTDATED",
+    "REMOVE",
+    "REPAIR",
+    "REPLACE",
+    "RESTART",
+    "STAGE",
+    "STAGED_STEPS",
+    "SWITCH",
+    "UNREACHABLE",
+    "UNREADY",
+    "UNUSABLE",
+    "UPDATES",
+    "UP_TO_DATE",
+    "WAIT",
+    "Completion",
+    "DaemonSetPlan",
+    "Entry",
+    "Plan",
+    "Seen",
+    "Settings",
+    "Wanted",
+    "Wave",
+    "judge",
+    "make_plan",
+    "renewed",
+]
 
 
 @dataclass(frozen=True)
 class DaemonSetPlan:
     settings: Settings
     entries: tuple[Entry, ...]  # one for each node of the inventory, in its order
+    steps: tuple[Wave, ...] = ()  # of its rollout; an entry's wave is its place here
+    bake_left: float = 0.0  # seconds to wait before the first batch, for the steps that are completed already
 
     @property
     def desired(self) -> int:
@@ -172,11 +116,22 @@ class DaemonSetPlan:
         """How many nodes may be unavailable through our doing. Kubernetes: a percentage is of all eligible nodes."""
         return self.settings.strategy.numbers(self.desired).max_unavailable
 
+    @property
+    def room(self) -> int:
+        """How many of them a batch may make unavailable."""
+        return self.budget - sum(map(restraint.uses_budget, self.entries))
+
+    @property
+    def completed_steps(self) -> int:
+        """How many of its steps are completed; `resume` passes the pauses of so many."""
+        return next((index for index, wave in enumerate(self.steps) if not wave.completed), len(self.steps))
+
 
 @dataclass(frozen=True)
 class Plan:
     daemonsets: tuple[DaemonSetPlan, ...]
     batches: tuple[tuple[str, ...], ...]  # the nodes to switch, batch by batch
+    after: tuple[tuple[Completion, ...], ...] = ()  # for each batch the steps that are completed with it
 
     def hosts(self, phase: str) -> list[str]:
         """The nodes that take part in a phase, in inventory order (``switch``: in the order of the batches)."""
@@ -211,7 +166,19 @@ class Plan:
         return steps
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "daemonsets": [
+                {
+                    "settings": daemonset.settings.as_dict(),
+                    "entries": [entry.as_dict() for entry in daemonset.entries],
+                    "steps": [asdict(wave) for wave in daemonset.steps],
+                    "bake_left": daemonset.bake_left,
+                }
+                for daemonset in self.daemonsets
+            ],
+            "batches": [list(batch) for batch in self.batches],
+            "after": [[list(one) for one in completed] for completed in self.after],
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
@@ -220,40 +187,85 @@ class Plan:
                 DaemonSetPlan(
                     settings=Settings.from_dict(daemonset["settings"]),
                     entries=tuple(Entry(**entry) for entry in daemonset["entries"]),
+                    steps=tuple(Wave(**wave) for wave in daemonset["steps"]),
+                    bake_left=daemonset["bake_left"],
                 )
                 for daemonset in data["daemonsets"]
             ),
             batches=tuple(tuple(batch) for batch in data["batches"]),
+            after=tuple(tuple(Completion(*one) for one in completed) for completed in data["after"]),
         )
 
 
 def make_plan(
-    declared: Iterable[tuple[Settings, Mapping[str, Wanted]]], nodes: Sequence[str], seen: Mapping[str, Seen]
+    declared: Iterable[tuple[Settings, Mapping[str, Wanted]]],
+    nodes: Sequence[str],
+    seen: Mapping[str, Seen],
+    forced: bool = False,
 ) -> Plan:
-    """``declared`` gives for each DaemonSet what every node of ``nodes`` (inventory order) should have of it."""
-    daemonsets = tuple(
-        _decided(settings, [judge(settings, node, wanted[node], seen.get(node, Seen())) for node in nodes])
-        for settings, wanted in declared
-    )
-    return Plan(daemonsets, _batches(daemonsets))
+    """``declared`` gives for each DaemonSet what every node of ``nodes`` (inventory order) should have of it.
+
+    ``forced``: revisions that failed are tried again.
+    """
+    judged = []
+    for settings, wanted in declared:
+        settings = replace(settings, forced=forced)
+        entries = [judge(settings, node, wanted[node], seen.get(node, Seen())) for node in nodes]
+        judged.append((settings, _numbered(settings, entries, seen)))
+    return _batched([_decided(settings, entries) for settings, entries in judged])
 
 
 def renewed(plan: Plan, seen: Mapping[str, Seen]) -> Plan:
     """The same plan judged again where a newer observation is given: what is left to do, and what stands now."""
-    daemonsets = tuple(
-        _decided(
-            daemonset.settings,
-            [
-                judge(daemonset.settings, entry.node, entry.declared, seen[entry.node]) if entry.node in seen else entry
-                for entry in daemonset.entries
-            ],
-        )
-        for daemonset in plan.daemonsets
+
+    def judged(settings: Settings, entry: Entry) -> Entry:
+        if entry.node not in seen:
+            return entry
+        return replace(judge(settings, entry.node, entry.declared, seen[entry.node]), number=entry.number)
+
+    return _batched(
+        [
+            _decided(daemonset.settings, [judged(daemonset.settings, entry) for entry in daemonset.entries])
+            for daemonset in plan.daemonsets
+        ]
     )
-    return Plan(daemonsets, _batches(daemonsets))
 
 
-def _decided(settings: Settings, entries: Sequence[Entry]) -> DaemonSetPlan:
+def _numbered(settings: Settings, entries: Sequence[Entry], seen: Mapping[str, Seen]) -> list[Entry]:
+    """Give the wanted revisions the number that Kubernetes' ControllerRevision would have, the same on all nodes.
+
+    The highest number belongs to what was rolled out last. If that is the wanted revision, it keeps it; else it gets
+    the next, also if it has an older one: a rollback raises its revision's number (pkg/controller/history). Where nodes
+    want different revisions (templated manifests), these share a number, unless it is another one's on the node.
+    """
+    numbers: dict[str, dict[str, int]] = {}  # by node, then by revision
+    for entry in entries:
+        look = seen[entry.node].observation if entry.node in seen else None
+        instance = look.instance(settings.namespace, settings.name) if look else None
+        numbers[entry.node] = {past.revision: past.number for past in instance.history} if instance else {}
+    highest = max((number for known in numbers.values() for number in known.values()), default=0)
+    latest = {revision for known in numbers.values() for revision, number in known.items() if number == highest}
+    is_latest = any(entry.wanted in latest for entry in entries)
+
+    def number(entry: Entry) -> int:
+        shared = is_latest and highest not in numbers[entry.node].values()
+        return highest if highest and (entry.wanted in latest or shared) else highest + 1
+
+    return [replace(entry, number=number(entry)) for entry in entries]
+
+
+def _decided(settings: Settings, judged: Sequence[Entry]) -> DaemonSetPlan:
+    """What is done of all that is due in a DaemonSet, and in which order."""
+    entries = restraint.partitioned(settings, _in_phases(settings, judged))
+    waves = waves_of(settings.policy, entries)
+    entries = in_waves(waves, restraint.halted_or_paused(settings, entries))
+    entries = restraint.until_resume(waves, entries)
+    plan = DaemonSetPlan(settings, tuple(entries), waves)
+    entries = restraint.within_limits(settings, entries, plan.budget, plan.room)
+    return replace(plan, entries=tuple(entries), bake_left=bake_left(waves, entries, settings.min_ready_seconds))
+
+
+def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
     """Give each step its phase: what Kubernetes' controller would do now is done at once, the rest batch by batch.
 
     One difference: the controller also replaces at once, beyond the budget, what is ready and not yet available
@@ -270,176 +282,48 @@ def _decided(settings: Settings, entries: Sequence[Entry]) -> DaemonSetPlan:
             return REMOVE
         if entry.node in created or entry.step == WAIT or (entry.node in deleted and not entry.ready):
             return CREATE
-        return SWITCH if entry.step in (REPLACE, REPAIR) else ""
+        return SWITCH if entry.step in (REPLACE, REPAIR, RESTART) else ""
 
-    return DaemonSetPlan(settings, tuple(replace(entry, phase=phase(entry)) for entry in entries))
+    phases = [phase(entry) for entry in entries]
+    return [
+        entry if (entry.phase, entry.batch) == (phase, None) else replace(entry, phase=phase, batch=None)
+        for entry, phase in zip(entries, phases, strict=True)
+    ]
 
 
 def _pod(entry: Entry) -> Pod:
     """An instance as the controller sees it; a damaged one is to be replaced as one of an old revision is."""
-    old = entry.step in (REPLACE, REPAIR)
+    old = entry.step in (REPLACE, REPAIR, RESTART)
     return Pod(entry.node, entry.node, "old" if old else "new", ready=entry.ready, created=entry.created or 0)
 
 
-def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
-    """What one DaemonSet needs on one node."""
-    entry = Entry(
-        node=node,
-        should_run=wanted.should_run,
-        should_continue=wanted.should_continue,
-        ineligible=wanted.reason,
-        wanted=wanted.revision,
-        state=seen.state,
-        wanted_runtime=wanted.runtime,
-        obstacle=wanted.obstacle,
-        reason=seen.reason,
-    )
-    if seen.observation is None:
-        return entry
-    now = seen.observation.facts.now
-    instance = seen.observation.instance(settings.namespace, settings.name)
-    if instance is None:
-        return _judge_nothing_there(entry, settings, wanted)
-    available = _is_available(instance, settings.min_ready_seconds, now)
-    entry = replace(
-        entry,
-        present=True,
-        revision=instance.revision,
-        ready=instance.ready,
-        available=available,
-        restarts=instance.restarts,
-        created=instance.created,
-        age=None if instance.created is None else now - instance.created,
-    )
-    if settings.deleted:
-        return replace(entry, state=DELETING, step=REMOVE, reason="it is being deleted")
-    if not wanted.should_run:
-        return _judge_misscheduled(entry, wanted)
-    if wanted.obstacle:
-        return replace(entry, state=INFEASIBLE, reason=wanted.obstacle)
-    if instance.revision != wanted.revision or instance.runtime != (wanted.runtime or instance.runtime):
-        return _judge_outdated(entry, settings, instance)
-    return _judge_current(entry, settings, instance, now)
+CONTRADICTION = "its steps and those of another DaemonSet on the node contradict each other; the next apply takes it"
 
 
-def _judge_nothing_there(entry: Entry, settings: Settings, wanted: Wanted) -> Entry:
-    if settings.deleted:
-        return replace(entry, state=ABSENT, reason="")
-    if not wanted.should_run:
-        return replace(entry, state=NOT_ELIGIBLE, reason=wanted.reason)
-    if wanted.obstacle:
-        return replace(entry, state=INFEASIBLE, reason=wanted.obstacle)
-    return replace(entry, state=MISSING, step=CREATE, reason="there is no instance on this node")
+def _batched(daemonsets: Sequence[DaemonSetPlan]) -> Plan:
+    """The batches that all DaemonSets share: a node is switched once, for all of them."""
+    queues = [turns(daemonset.entries) for daemonset in daemonsets]
+    switching = [daemonset for daemonset, queue in zip(daemonsets, queues, strict=True) if queue]
+    # With the pace WINDOW the budget is kept while it runs: the next node begins as soon as one is available.
+    admitted_one_by_one = all(daemonset.settings.policy.pace == WINDOW for daemonset in switching)
+    rooms = [len(daemonset.entries) if admitted_one_by_one else daemonset.room for daemonset in daemonsets]
+    batches, left = pack(queues, rooms)
+    batch_of = {node: index for index, batch in enumerate(batches) for node in batch}
 
+    def placed(index: int, entry: Entry) -> Entry:
+        if entry.phase != SWITCH:
+            return entry
+        if (index, entry.node) in left:
+            return restraint.kept_back(entry, CONTRADICTION, blocked=True)
+        return replace(entry, batch=batch_of[entry.node])
 
-def _judge_misscheduled(entry: Entry, wanted: Wanted) -> Entry:
-    if wanted.should_continue:
-        return replace(entry, state=MISSCHEDULED, reason=wanted.reason)
-    return replace(entry, state=MISSCHEDULED, step=REMOVE, reason=wanted.reason)
-
-
-def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Entry:
-    if instance.revision is None:
-        return replace(entry, state=DAMAGED, step=REPAIR, reason=_words(instance.damage))
-    # Stopped or damaged by hand counts as deleted: what is created then is of the current revision, under OnDelete too.
-    if settings.on_delete and instance.intact:
-        return replace(entry, state=OUTDATED, reason="updateStrategy is OnDelete: stop it here to have it replaced")
-    reason = "it has an older revision"
-    if instance.runtime != (entry.wanted_runtime or instance.runtime):
-        reason = f"it runs under {instance.runtime} and should run under {entry.wanted_runtime}"
-    trouble = _words(instance.damage) or instance.reason
-    if trouble:
-        reason += f"; {trouble}"
-    return replace(entry, state=OUTDATED, step=REPLACE, reason=reason)
-
-
-def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
-    if not instance.intact or not instance.running:
-        reason = _words(instance.damage) or instance.reason or "it is not running"
-        return replace(entry, state=DAMAGED, step=REPAIR, reason=reason)
-    if not instance.ready:
-        return replace(entry, state=UNREADY, step=WAIT, reason=instance.reason)
-    if not entry.available:
-        seconds = now - (instance.ready_since or now)
-        reason = f"it has been ready for {seconds:.0f} of the {settings.min_ready_seconds} seconds of minReadySeconds"
-        return replace(entry, state=UNREADY, step=WAIT, reason=reason)
-    return replace(entry, state=UP_TO_DATE, reason="")
-
-
-def _is_available(instance: Instance, min_ready_seconds: int, now: float) -> bool:
-    """Ready for minReadySeconds (Kubernetes: IsPodAvailable)."""
-    if not instance.ready or not min_ready_seconds:
-        return instance.ready
-    return instance.ready_since is not None and instance.ready_since + min_ready_seconds <= now
-
-
-def _words(damage: Sequence[str]) -> str:
-    return "; ".join(damage)
-
-
-def _batches(daemonsets: Sequence[DaemonSetPlan]) -> tuple[tuple[str, ...], ...]:
-    """Greedy packing in inventory order: each node goes to the first batch where all its DaemonSets have budget left.
-
-    The search starts where each DaemonSet last found room, so a node with one DaemonSet costs one look.
-    """
-    batches: list[list[str]] = []
-    used: list[list[int]] = [[] for daemonset in daemonsets]
-    first_with_room = [0] * len(daemonsets)
-    budgets = [daemonset.budget for daemonset in daemonsets]
-    for entries in zip(*(daemonset.entries for daemonset in daemonsets), strict=True):
-        taking_part = [index for index, entry in enumerate(entries) if entry.phase == SWITCH]
-        if not taking_part:
-            continue
-        batch = max(first_with_room[index] for index in taking_part)
-        while any(batch < len(used[index]) and used[index][batch] >= budgets[index] for index in taking_part):
-            batch += 1
-        while len(batches) <= batch:
-            batches.append([])
-        batches[batch].append(entries[0].node)
-        for index in taking_part:
-            used[index].extend([0] * (batch + 1 - len(used[index])))
-            used[index][batch] += 1
-            while first_with_room[index] < len(used[index]) and used[index][first_with_room[index]] >= budgets[index]:
-                first_with_room[index] += 1
-    return tuple(tuple(batch) for batch in batches)
-
-
-LISTED = 12  # so many node names in a line are read, more are only scrolled past
-
-
-def described(plan: Plan) -> list[str]:
-    """The plan in words, a few lines for each DaemonSet, for the terminal."""
-    lines = []
-    for daemonset in plan.daemonsets:
-        lines.append(_summary(daemonset))
-        groups: dict[tuple[str, str], list[str]] = {}
-        for entry in daemonset.entries:
-            if entry.step != NONE or not entry.as_declared or entry.state in (OUTDATED, MISSCHEDULED):
-                verb = entry.state if entry.step == NONE else entry.step
-                if entry.phase == SWITCH:
-                    verb = f"{entry.step}, at most {daemonset.budget} at a time"
-                groups.setdefault((verb, entry.reason), []).append(entry.node)
-        lines += [f"  {verb}: {names(nodes)}: {reason}" for (verb, reason), nodes in groups.items()]
-    return lines
-
-
-def names(nodes: Sequence[str]) -> str:
-    listed = ", ".join(nodes[:LISTED])
-    return listed if len(nodes) <= LISTED else f"{listed} and {len(nodes) - LISTED} more"
-
-
-def _summary(daemonset: DaemonSetPlan) -> str:
-    settings, entries = daemonset.settings, daemonset.entries
-    unseen = sum(entry.state == NOT_SELECTED for entry in entries)
-    counted = f" ({unseen} left out by --limit)" if unseen else ""
-    if settings.deleted:
-        present = sum(entry.present for entry in entries)
-        return f"{settings.key}: to be removed from {_nodes(present)}{counted}"
-    eligible = f"{settings.key}: {daemonset.desired} of {_nodes(len(entries))} should run it{counted}"
-    if all(entry.as_declared for entry in entries):
-        return f"{eligible}; nothing to do"
-    return eligible
-
-
-def _nodes(count: int) -> str:
-    return "1 node" if count == 1 else f"{count} nodes"
+    daemonsets = [
+        replace(daemonset, entries=tuple(placed(index, entry) for entry in daemonset.entries))
+        for index, daemonset in enumerate(daemonsets)
+    ]
+    completed = [
+        completions(daemonset.settings.key, daemonset.steps, daemonset.entries, len(batches))
+        for daemonset in daemonsets
+    ]
+    after = (tuple(one for found in of_batch for one in found) for of_batch in zip(*completed, strict=True))
+    return Plan(tuple(daemonsets), batches, tuple(after))

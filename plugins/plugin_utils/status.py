@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .plan import OUTDATED, DaemonSetPlan, Entry, Plan
+from .plan import DaemonSetPlan, Entry, Plan
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,8 @@ def status(daemonset: DaemonSetPlan) -> Status:
         misscheduled=sum(entry.present and not entry.should_run for entry in daemonset.entries),
         ready=sum(entry.ready for entry in eligible),
         available=sum(entry.available for entry in eligible),
-        updated=sum(_is_updated(entry) for entry in eligible),
+        updated=sum(entry.updated for entry in eligible),
     )
-
-
-def _is_updated(entry: Entry) -> bool:
-    """Whatever the state of the instance; one under another runtime is outdated, whatever its revision."""
-    return entry.present and entry.revision == entry.wanted and entry.state != OUTDATED
 
 
 def first_created(daemonset: DaemonSetPlan) -> Entry | None:

@@ -46,7 +46,7 @@ def attention_list(plan: Plan) -> str:
         (f"  {entry.node}", daemonset.settings.name, entry.state, entry.reason)
         for daemonset in plan.daemonsets
         for entry in daemonset.entries
-        if not entry.as_declared or entry.state in (OUTDATED, MISSCHEDULED)
+        if not entry.as_declared or (entry.selected and entry.state in (OUTDATED, MISSCHEDULED))
     ]
     return "Nodes that need attention:\n" + aligned(rows) if rows else ""
 

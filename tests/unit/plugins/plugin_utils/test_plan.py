@@ -10,16 +10,17 @@ from collections import Counter
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, Instance, Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils import plan as planning
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.description import described
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     Plan,
     Seen,
     Settings,
     Wanted,
-    described,
     make_plan,
     renewed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import status
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -241,6 +242,8 @@ def test_the_words_of_a_plan():
         "  create: web1: there is no instance on this node",
         "  replace, at most 1 at a time: web2, web3: it has an older revision",
         "  unreachable: web4: connection refused",
+        "batch 1 of 2: web2",
+        "batch 2 of 2: web3",
     ]
 
 
@@ -250,7 +253,7 @@ def test_the_words_of_a_plan_with_nothing_to_do():
 
 
 def test_long_lists_of_nodes_are_cut():
-    assert planning.names([f"n{number}" for number in range(14)]).endswith("n11 and 2 more")
+    assert names([f"n{number}" for number in range(14)]).endswith("n11 and 2 more")
 
 
 # Invariants, whatever the situation.

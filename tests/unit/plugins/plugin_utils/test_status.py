@@ -15,7 +15,7 @@ def entry(node, **values):
     return Entry(node=node, **{**eligible, **values})
 
 
-RIGHT = {"present": True, "revision": "b", "ready": True, "available": True}
+RIGHT = {"present": True, "revision": "b", "updated": True, "ready": True, "available": True}
 
 
 def counters(*entries):
@@ -36,8 +36,8 @@ def test_all_right():
 def test_every_way_to_be_less_than_right():
     assert counters(
         entry("right", **RIGHT),
-        entry("old", **{**RIGHT, "revision": "a"}),
-        entry("under another runtime", **RIGHT, state="outdated"),
+        entry("old", **{**RIGHT, "revision": "a", "updated": False}),
+        entry("under another runtime", **{**RIGHT, "updated": False}),
         entry("young", **{**RIGHT, "available": False}),
         entry("unready", **{**RIGHT, "ready": False, "available": False}),
         entry("missing"),

@@ -19,7 +19,17 @@ def entry(node, **values):
 
 
 def right(node, age):
-    return entry(node, state="up to date", present=True, revision="b", ready=True, available=True, age=age, created=1.0)
+    return entry(
+        node,
+        state="up to date",
+        present=True,
+        revision="b",
+        updated=True,
+        ready=True,
+        available=True,
+        age=age,
+        created=1.0,
+    )
 
 
 def test_the_table_of_kubectl():

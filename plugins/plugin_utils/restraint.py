@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps a rollout from going on: each reason, and the nodes that it concerns.
+
+Pure. An update that is kept back for what the manifest or the operator asked for is as declared; one that is kept back
+because something is wrong is ``blocked``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .int_or_percent import scaled_value
+from .judgement import NONE, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
+from .policy import CONTINUE
+from .waves import Wave
+from .words import names, nodes_of
+
+
+def kept_back(entry: Entry, reason: str, blocked: bool = False) -> Entry:
+    return replace(entry, step=NONE, phase="", reason=reason, blocked=blocked)
+
+
+def partitioned(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
+    """The first eligible nodes keep their revision, broken ones as well (StatefulSet's rollingUpdate.partition)."""
+    kept = scaled_value(settings.policy.partition, _eligible(entries))
+    if not kept:
+        return list(entries)
+    first = {entry.node for entry in [entry for entry in entries if entry.should_run][:kept]}
+    reason = f"everynode/partition: {settings.policy.partition} keeps its revision"
+    return [kept_back(entry, reason) if entry.node in first and _is_update(entry) else entry for entry in entries]
+
+
+def halted_or_paused(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
+    """What failed before stops broken instances from being replaced too; all else leaves them to be, as Kubernetes."""
+    halted, paused = _halted(settings, entries), _paused(settings, entries)
+
+    def judged(entry: Entry) -> Entry:
+        if halted and _is_update(entry):
+            return kept_back(entry, halted, blocked=True)
+        if not _is_update(entry) or entry.phase != SWITCH:
+            return entry
+        if paused:
+            return kept_back(entry, paused)
+        if entry.opens:
+            return kept_back(entry, f"it waits for its maintenance window, which opens {entry.opens}")
+        return entry
+
+    return [judged(entry) for entry in entries]
+
+
+def _halted(settings: Settings, entries: Iterable[Entry]) -> str:
+    """Why nothing is updated anywhere: what the nodes remember of failures of the wanted revision; "" if nothing."""
+    eligible = [entry for entry in entries if entry.should_run]
+    failed = [entry for entry in eligible if entry.failed]
+    policy = settings.policy
+    allowed = scaled_value(policy.max_failures, len(eligible)) if policy.on_failure == CONTINUE else 0
+    if len(failed) <= allowed:
+        return ""
+    where = names([entry.node for entry in failed])
+    excess = f", which is more than everynode/max-failures: {policy.max_failures}" if allowed else ""
+    return (
+        f"the rollout is halted: revision {failed[0].wanted} failed on {where}{excess}; "
+        "change the manifest, or try it again with -e daemonset_force=true"
+    )
+
+
+def _paused(settings: Settings, entries: Iterable[Entry]) -> str:
+    if settings.policy.paused:
+        return "the rollout is paused by everynode/paused in the manifest"
+    who = next((entry.paused for entry in entries if entry.paused), "")
+    return f"the rollout is paused ({who}) until `resume`" if who else ""
+
+
+def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]:
+    """After a wave with a pause that nobody passed yet, nothing is updated."""
+    index = next((index for index, wave in enumerate(waves) if wave.pause), len(waves))
+    reason = f"the rollout pauses after {waves[index].title} until `resume`" if index < len(waves) else ""
+    return [
+        kept_back(entry, reason) if entry.phase == SWITCH and entry.wave > index and _is_update(entry) else entry
+        for entry in entries
+    ]
+
+
+def within_limits(settings: Settings, entries: Sequence[Entry], budget: int, room: int) -> list[Entry]:
+    """With too many unreachable nodes nothing is updated; without any budget left nothing that serves is touched."""
+    unreachable = [entry.node for entry in entries if entry.should_run and entry.state == UNREACHABLE]
+    limit = settings.policy.max_unreachable
+    too_many = len(unreachable) > scaled_value(limit, _eligible(entries))
+    reason = (
+        f"{nodes_of(len(unreachable))} cannot be reached, more than everynode/max-unreachable: {limit}"
+        if too_many
+        else f"maxUnavailable, {nodes_of(budget)}, is used up by {names([e.node for e in entries if uses_budget(e)])}"
+    )
+
+    def concerned(entry: Entry) -> bool:
+        return entry.phase == SWITCH and (room <= 0 or (too_many and _is_update(entry)))
+
+    return [kept_back(entry, reason, blocked=True) if concerned(entry) else entry for entry in entries]
+
+
+def uses_budget(entry: Entry) -> bool:
+    """Whether it is unavailable and nobody waits for it: --limit leaves it out, or the wanted revision failed there.
+
+    All others are made available before the first batch begins, or the rollout halts. What cannot be reached is counted
+    apart, and so is what an operator holds.
+    """
+    return entry.should_run and entry.present and not entry.available and (not entry.selected or entry.failed)
+
+
+def _is_update(entry: Entry) -> bool:
+    return entry.step in UPDATES
+
+
+def _eligible(entries: Iterable[Entry]) -> int:
+    return sum(entry.should_run for entry in entries)

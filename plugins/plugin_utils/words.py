@@ -1,0 +1,25 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words that several texts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LISTED = 12  # so many node names in a line are read, more are only scrolled past
+
+
+def names(nodes: Sequence[str], listed: int = LISTED) -> str:
+    shown = ", ".join(nodes[:listed])
+    return shown if len(nodes) <= listed else f"{shown} and {len(nodes) - listed} more"
+
+
+def nodes_of(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
+
+
+def duration(seconds: float) -> str:
+    """As it is written in an annotation: 1h30m."""
+    parts = zip((int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60), "hms", strict=True)
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
