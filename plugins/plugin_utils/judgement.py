@@ -61,6 +61,7 @@ class Wanted:
     reason: str = ""  # why it should not run here
     runtime: str = ""  # what should run it, "" while nobody has looked at the node
     obstacle: str = ""  # why this node cannot run it, though it should
+    on_disk: bool = False  # whether the revision is one that the node has kept, and not rendered from a manifest
     kind: str = ""  # the node's values of the canary's labels
     topology: str = ""  # the node's value of the label that everynode/topology names
 
@@ -135,7 +136,8 @@ class Entry:
     age: float | None = None  # seconds
     wanted_runtime: str = ""  # what should run it
     obstacle: str = ""  # why this node cannot run it, though it should
-    kind: str = ""  # see Wanted
+    on_disk: bool = False  # see Wanted
+    kind: str = ""
     topology: str = ""
     selected: bool = True  # whether something may be done here, by --limit
     runtime: str = ""  # what runs the instance that is there
@@ -163,12 +165,15 @@ class Entry:
             self.ineligible,
             self.wanted_runtime,
             self.obstacle,
+            self.on_disk,
             self.kind,
             self.topology,
         )
 
     def takes_part(self, phase: str) -> bool:
-        return self.step in STAGED_STEPS if phase == STAGE else self.phase == phase
+        if phase == STAGE:
+            return self.step in STAGED_STEPS and not self.on_disk
+        return self.phase == phase
 
     @property
     def half_made(self) -> bool:
@@ -196,6 +201,7 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         state=seen.state,
         wanted_runtime=wanted.runtime,
         obstacle=wanted.obstacle,
+        on_disk=wanted.on_disk,
         kind=wanted.kind,
         topology=wanted.topology,
         selected=seen.selected and (seen.observation is not None or seen.state != NOT_SELECTED),
