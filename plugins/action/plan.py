@@ -21,15 +21,24 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import
     desired,
     refused_by_engines,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import (
+    UnknownRevision,
+    as_it_is,
+    instances,
+    target_of_undo,
+    undone,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.errors import ManifestError
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     REMOVE,
+    RESTART,
     Plan,
     Seen,
     Settings,
     Wanted,
     make_plan,
+    narrowed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
@@ -41,6 +50,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "observed": {"type": "str", "default": "everynode_observed"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "names": declaration.NAMES,
+    "only_restarts": {"type": "bool", "default": False},
+    "undo": {"type": "bool", "default": False},
+    "to_revision": {"type": "int", "default": 0},
+    "force": {"type": "bool", "default": False},
     "quiet": {"type": "bool", "default": False},
 }
 
@@ -93,9 +106,50 @@ class ActionModule(ActionBase):
         errors = refused_by_engines(loaded, nodes, declared)
         if errors:
             declaration.refuse(errors)
-        plan = make_plan(declared, names, seen)
+        declared = _named(declared, options["names"])
+        if options["undo"]:
+            declared = _undone(declared, seen, options["to_revision"])
+        if options["only_restarts"]:
+            declared = [
+                (settings, as_it_is(wanted, instances(seen, settings.namespace, settings.name)))
+                for settings, wanted in declared
+            ]
+        plan = make_plan(declared, names, seen, forced=options["force"] or options["undo"])
+        if options["only_restarts"]:
+            plan = narrowed(plan, lambda entry: entry.step == RESTART)
+        if options["undo"]:
+            plan = narrowed(plan, lambda entry: entry.on_disk)
         run.begin(plan, _parts(plan, loaded, nodes, seen))
         return plan
+
+
+Declared = list[tuple[Settings, dict[str, Wanted]]]
+
+
+def _named(declared: Declared, names: list[str]) -> Declared:
+    """Those of the manifests' DaemonSets that are named; all, if none is."""
+    keys = {"/".join(declaration.key_of(name)) for name in names}
+    unknown = keys - {settings.key for settings, _wanted in declared}
+    if unknown:
+        there = ", ".join(settings.key for settings, _wanted in declared)
+        declaration.refuse([f"the manifests declare no DaemonSet {name}, only {there}" for name in sorted(unknown)])
+    return [(settings, wanted) for settings, wanted in declared if not keys or settings.key in keys]
+
+
+def _undone(declared: Declared, seen: Mapping[str, Seen], to_revision: int) -> Declared:
+    """The same DaemonSets with what the nodes have kept of an earlier revision."""
+    result, errors = [], []
+    for settings, wanted in declared:
+        found = instances(seen, settings.namespace, settings.name)
+        try:
+            number = target_of_undo(found, to_revision)
+        except UnknownRevision as error:
+            errors.append(f"{settings.key}: {error}")
+        else:
+            result.append((settings, undone(wanted, found, number)))
+    if errors:
+        declaration.refuse(errors)
+    return result
 
 
 def _parts(
@@ -104,7 +158,8 @@ def _parts(
     """What the steps on each node need, made here once: in its step every node would read all manifests again."""
     parts = {}
     for name, steps in plan.by_node().items():
-        runtimes = {settings.key: entry.wanted_runtime for settings, entry in steps if entry.step != REMOVE}
+        rendered = [(settings, entry) for settings, entry in steps if entry.step != REMOVE and not entry.on_disk]
+        runtimes = {settings.key: entry.wanted_runtime for settings, entry in rendered}
         chosen = [one for one in loaded[name].daemonsets if one.key in runtimes]
         part = _part(seen[name])
         look = seen[name].observation

@@ -9,6 +9,7 @@ whose hosts all failed would end the whole run, and with it the report. The acti
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,14 +28,18 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory, node_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.maintenance import closed_until
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
     REMOVE,
     REPLACE,
+    RESTART,
     STAGE,
     STAGED_STEPS,
     SWITCH,
     UNREACHABLE,
+    UPDATES,
+    WAIT,
     Entry,
     Seen,
     Settings,
@@ -87,12 +92,23 @@ class _Steps:
         self._host = Host(action, task_vars, timeout=options["timeout"], programs=programs)
 
     def take(self, settings: Settings, entry: Entry) -> None:
-        problems = run.problems()
-        if any(problem.node == self.node and problem.daemonset == settings.key for problem in problems):
+        if any(problem.node == self.node and problem.daemonset == settings.key for problem in run.problems()):
             return  # it failed here before, and that was said
-        gate = run.in_the_way(settings.key, self.phase, entry.step, problems)
+        if self.phase != SWITCH or self._check_mode:
+            self._take(settings, entry)
+            return
+        with run.turn(settings.key, self._part.rooms[settings.key]):
+            self._take(settings, entry)
+
+    def _take(self, settings: Settings, entry: Entry) -> None:
+        tolerated = self._part.tolerated[settings.key]
+        gate = run.in_the_way(settings.key, self.phase, entry.step, run.problems(), tolerated)
         if gate is not None:
             self._say(settings, f"left as it is, the rollout is halted because {gate.node} failed")
+            return
+        opens = self._window_opens(settings) if entry.step in UPDATES and self.phase == SWITCH else ""
+        if opens:
+            self._say(settings, f"left as it is, its maintenance window has closed; it opens {opens}")
             return
         # Staging disturbs nothing, so it needs no question before; what is to be stopped must not be lost unawares.
         why = "" if self.phase == STAGE else self._host.is_reachable(self._options["observe_timeout"])
@@ -114,6 +130,13 @@ class _Steps:
         else:
             self._record(settings, entry, outcome)
 
+    def _window_opens(self, settings: Settings) -> str:
+        """When the maintenance window opens, "" while it is open; by the node's own clock."""
+        if not settings.policy.window:
+            return ""
+        now = self._part.facts["now"] + time.time() - self._part.planned
+        return closed_until(settings.policy.window, now, self._part.facts["utc_offset"])
+
     def save(self) -> None:
         """What the node is like now; a step that failed on the way may not have told."""
         if self.phase == STAGE or self._check_mode:
@@ -129,28 +152,40 @@ class _Steps:
     def _act(self, settings: Settings, entry: Entry) -> Outcome:
         if self.phase == REMOVE:
             return self._host.absent(settings.namespace, settings.name)
+        if self.phase != STAGE and (entry.on_disk or entry.step == RESTART):
+            return self._switch(settings, entry)
         if self.phase != STAGE and entry.step == REPLACE and not self._check_mode:
             return self._switch(settings, entry)
         definition, secrets = self._definition(settings, entry)
         if self.phase == STAGE:
             return self._host.stage(definition, secrets, str(self._part.facts["package_manager"]))
-        return self._host.present(definition, secrets, _terms(settings), staged=entry.step in STAGED_STEPS)
+        outcome = self._host.present(definition, secrets, _terms(settings, entry), staged=entry.step in STAGED_STEPS)
+        if entry.step == WAIT and not self._check_mode:
+            self._confirm(settings, entry)  # a run that was killed may have switched it
+        return outcome
 
     def _switch(self, settings: Settings, entry: Entry) -> Outcome:
-        """What was staged takes the place of what runs, and is confirmed over a new connection."""
-        instance = {"namespace": settings.namespace, "name": settings.name}
+        """What lies on the node takes the place of what runs, and is confirmed."""
         revision = folder_of(entry.wanted, entry.wanted_runtime)
-        patience = settings.policy.confirm_timeout
-        terms = _terms(settings, confirm=patience)
-        outcome = self._host.switch(instance, revision, settings.min_ready_seconds, terms)
+        terms = {
+            **_terms(settings, entry),
+            "confirm": settings.policy.confirm_timeout,
+            "restart": entry.step == RESTART,
+            "undo": entry.on_disk,
+        }
+        outcome = self._host.switch(_names(settings), revision, settings.min_ready_seconds, terms)
+        if not self._check_mode:
+            self._confirm(settings, entry)
+        return outcome
+
+    def _confirm(self, settings: Settings, entry: Entry) -> None:
         try:
-            self._host.confirm(instance, revision)
+            self._host.confirm(_names(settings), folder_of(entry.wanted, entry.wanted_runtime))
         except ConnectionLost as error:
             raise ConnectionLost(
                 f"it cannot be reached any more since it was switched: {error}; unless that was for a moment only, it "
-                f"puts its last good revision back by itself, some time after {patience} seconds"
+                f"puts its last good revision back by itself, some time after {settings.policy.confirm_timeout} seconds"
             ) from error
-        return outcome
 
     def _definition(self, settings: Settings, entry: Entry) -> tuple[dict[str, Any], str]:
         known = self._part.definitions[settings.key]
@@ -190,7 +225,10 @@ class _Steps:
         return f"{_PAST[entry.step]}, revision {entry.wanted} is available"
 
     def _fail(self, settings: Settings, message: str, halts: bool) -> None:
-        run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts))
+        look = self._host.seen.observation if self._host.seen else None
+        instance = look.instance(settings.namespace, settings.name) if look else None
+        serves = instance is not None and instance.ready
+        run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts, serves))
         first, *rest = message.split("\n")
         self._say(settings, f"failed to {self.phase}: {first}", color="red")
         for line in rest:
@@ -200,13 +238,13 @@ class _Steps:
         display.display(f"{self.node}: {settings.name}: {what}", color=color)
 
 
-def _terms(settings: Settings, confirm: int = 0) -> dict[str, Any]:
-    """See module_utils/instance.Terms; ``confirm``: seconds in which the node is going to be told that all is well."""
-    return {
-        "cause": settings.change_cause,
-        "confirm": confirm,
-        "revert": settings.policy.on_failure != HALT,
-    }
+def _names(settings: Settings) -> dict[str, str]:
+    return {"namespace": settings.namespace, "name": settings.name}
 
 
-_PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for"}
+def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
+    """See module_utils/instance.Terms."""
+    return {"number": entry.number, "cause": settings.change_cause, "revert": settings.policy.on_failure != HALT}
+
+
+_PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for", "restart": "restarted"}

@@ -49,6 +49,8 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         raise AnsibleFilterError(NOTHING_PLANNED)
     if what in PHASES:
         return plan.hosts(what)
+    if what == "present":
+        return list(dict.fromkeys(entry.node for one in plan.daemonsets for entry in one.entries if entry.present))
     if what == "changes":
         return _first_changes(plan)
     if what == "touched":
@@ -60,7 +62,7 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
     if what == "report":
         return _report(plan)
     raise AnsibleFilterError(
-        f"planned: {what!r} is none of {', '.join(PHASES)}, changes, touched, switchable, batches, report"
+        f"planned: {what!r} is none of {', '.join(PHASES)}, present, changes, touched, switchable, batches, report"
     )
 
 
@@ -76,7 +78,8 @@ def _switchable(plan: Plan) -> list[str]:
         entry.node
         for daemonset in plan.daemonsets
         for entry in daemonset.entries
-        if entry.phase == SWITCH and in_the_way(daemonset.settings.key, SWITCH, entry.step, found) is None
+        if entry.phase == SWITCH
+        and in_the_way(daemonset.settings.key, SWITCH, entry.step, found, daemonset.tolerated_failures) is None
     ]
 
 

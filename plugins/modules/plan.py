@@ -30,10 +30,28 @@ options:
     choices: [present, absent]
     default: present
   names:
-    description: With O(state=absent), what to remove, as name or namespace/name, instead of O(manifests).
+    description:
+      - Which of the DaemonSets of O(manifests), as name or namespace/name; without it all of them. With
+        O(state=absent) they may stand without O(manifests).
     type: list
     elements: str
     default: []
+  only_restarts:
+    description: Plan nothing but the restarts that M(everynode.daemonset.request) asked for.
+    type: bool
+    default: false
+  undo:
+    description: Plan to go back to a revision that the nodes have kept, instead of to what O(manifests) declare.
+    type: bool
+    default: false
+  to_revision:
+    description: With O(undo), the number of that revision; V(0) is the one before the last.
+    type: int
+    default: 0
+  force:
+    description: Try revisions again that failed, or were undone.
+    type: bool
+    default: false
   quiet:
     description: Do not print the plan.
     type: bool

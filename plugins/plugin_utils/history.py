@@ -79,13 +79,19 @@ def undone(wanted: Mapping[str, Wanted], found: Mapping[str, Instance], number: 
     return {node: _undone_on(wish, found.get(node), number) for node, wish in wanted.items()}
 
 
+def as_it_is(wanted: Mapping[str, Wanted], found: Mapping[str, Instance]) -> dict[str, Wanted]:
+    """What every node should have if it should only go on with what it has."""
+    return {node: _kept(wish, _current(found[node])) if node in found else wish for node, wish in wanted.items()}
+
+
 def _undone_on(wish: Wanted, instance: Instance | None, number: int) -> Wanted:
     if instance is None or instance.revision is None or not wish.should_run:
         return wish
-    past = next((one for one in instance.history if one.number == number), None) or _current(instance)
-    if past is None:
-        return wish
-    return replace(wish, revision=past.revision, runtime=past.runtime, on_disk=True)
+    return _kept(wish, next((one for one in instance.history if one.number == number), None) or _current(instance))
+
+
+def _kept(wish: Wanted, past: Past | None) -> Wanted:
+    return wish if past is None else replace(wish, revision=past.revision, runtime=past.runtime, on_disk=True)
 
 
 def _current(instance: Instance) -> Past | None:

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from . import restraint
+from .int_or_percent import scaled_value
 from .judgement import (
     ABSENT,
     CREATE,
@@ -55,7 +56,7 @@ from .judgement import (
     Wanted,
     judge,
 )
-from .policy import WINDOW
+from .policy import CONTINUE, WINDOW
 from .rollout import Pod, Target, sync
 from .waves import Completion, Wave, bake_left, completions, in_waves, pack, turns, waves_of
 
@@ -96,6 +97,7 @@ __all__ = [
     "Wave",
     "judge",
     "make_plan",
+    "narrowed",
     "renewed",
 ]
 
@@ -120,6 +122,12 @@ class DaemonSetPlan:
     def room(self) -> int:
         """How many of them a batch may make unavailable."""
         return self.budget - sum(map(restraint.uses_budget, self.entries))
+
+    @property
+    def tolerated_failures(self) -> int:
+        """How many failed nodes do not halt its rollout."""
+        policy = self.settings.policy
+        return scaled_value(policy.max_failures, self.desired) if policy.on_failure == CONTINUE else 0
 
     @property
     def completed_steps(self) -> int:
@@ -213,6 +221,15 @@ def make_plan(
         entries = [judge(settings, node, wanted[node], seen.get(node, Seen())) for node in nodes]
         judged.append((settings, _numbered(settings, entries, seen)))
     return _batched([_decided(settings, entries) for settings, entries in judged])
+
+
+def narrowed(plan: Plan, meant: Callable[[Entry], bool]) -> Plan:
+    """The plan without all steps but those that are meant."""
+
+    def kept(entry: Entry) -> Entry:
+        return entry if entry.step == NONE or meant(entry) else replace(entry, step=NONE, phase="", batch=None)
+
+    return _batched([replace(daemonset, entries=tuple(map(kept, daemonset.entries))) for daemonset in plan.daemonsets])
 
 
 def renewed(plan: Plan, seen: Mapping[str, Seen]) -> Plan:

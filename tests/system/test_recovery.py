@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ import pytest
 
 from tests.nodes import Cluster, Node
 
-from .evidence import clean_up, invocations, process
+from .chaos import kill
+from .evidence import clean_up, invocations, unit
 from .playbook import Run, begin, daemonset, play, until
 
 NAMES = ("fickle", "cutter")
@@ -52,7 +51,10 @@ def apply(inventory: Path, manifest: dict[str, Any], **variables: Any) -> Run:
 
 
 def colour(node: Node, name: str = "fickle") -> str:
-    return process(node, name)[1]["COLOUR"]
+    """Of the instance that runs at this moment, "" between two."""
+    environment = f"cat /proc/$(systemctl show -P MainPID {unit(name)})/environ"
+    words = node.run(environment, check=False).stdout.split("\0")
+    return next((word.partition("=")[2] for word in words if word.startswith("COLOUR=")), "")
 
 
 def record(node: Node, name: str = "fickle") -> dict[str, Any]:
@@ -102,8 +104,7 @@ def test_a_node_that_nobody_confirms_goes_back_by_itself(nodes: list[Node], inve
     slow = fickle("slow", readinessProbe={**READY_SOON, "initialDelaySeconds": 2, "failureThreshold": 1})
     run = begin("apply", inventory(pair), daemonset_manifests=[slow], daemonset_timeout=2)
     until(lambda: any(colour(node) == "slow" for node in pair))
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    kill(run, with_workers=True)
     touched = next(node for node in pair if colour(node) == "slow")
     until(lambda: record(touched)["unconfirmed"] is None)
     until(lambda: colour(touched) == "black")
@@ -119,8 +120,7 @@ def test_the_next_apply_carries_on_where_a_killed_one_was(nodes: list[Node], inv
     patient["metadata"]["annotations"]["everynode/confirm-timeout"] = "5m"
     run = begin("apply", inventory(pair), daemonset_manifests=[patient])
     until(lambda: any(colour(node) == "green" for node in pair))
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    kill(run, with_workers=True)
     touched = next(node for node in pair if colour(node) == "green")
     before = invocations([touched], "fickle")
     assert apply(inventory(pair), patient).code == 0

@@ -10,11 +10,14 @@ plan alone: reading all of it in the worker of every node would cost the square 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -22,6 +25,8 @@ from ansible import constants as C
 
 from ...module_utils.observation import Observation
 from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Seen, Settings
+
+TURN_SECONDS = 0.05  # between two looks whether it is a node's turn
 
 
 class Problem(NamedTuple):
@@ -31,7 +36,8 @@ class Problem(NamedTuple):
     daemonset: str  # namespace/name
     phase: str
     message: str
-    halts: bool  # whether the rollout of this DaemonSet must not go on
+    halts: bool  # whether the rollout of this DaemonSet must not go on, unless its policy tolerates that
+    serves: bool = False  # whether the node has an instance that is ready all the same, the former one
 
 
 def _folder() -> str:
@@ -49,16 +55,21 @@ class Part(NamedTuple):
     "secrets"} as definition.define made them, secrets being null if there are any, or {"error"} in words.
     """
 
-    facts: dict[str, Any]  # observation.Facts
+    facts: dict[str, Any]  # observation.Facts, as they were when the plan was made
     definitions: dict[str, Any]
+    planned: float = 0.0  # when that was, by this node's clock; seconds since the epoch
+    rooms: dict[str, int] = {}  # how many nodes may be switched at the same time, by DaemonSet
+    tolerated: dict[str, int] = {}  # how many failed nodes do not halt its rollout
 
 
 def begin(plan: Plan, parts: Mapping[str, Part] | None = None) -> None:
     """A plan is made; whatever an earlier one of this run left is forgotten."""
     end()
     os.makedirs(os.path.join(_folder(), "nodes"), mode=0o700)
+    rooms = {daemonset.settings.key: daemonset.room for daemonset in plan.daemonsets}
+    tolerated = {daemonset.settings.key: daemonset.tolerated_failures for daemonset in plan.daemonsets}
     for node, steps in plan.by_node().items():
-        part = (parts or {}).get(node, Part({}, {}))
+        part = (parts or {}).get(node, Part({}, {}))._replace(planned=time.time(), rooms=rooms, tolerated=tolerated)
         _write(_part_of(node), [[(one.as_dict(), entry.as_dict()) for one, entry in steps], part._asdict()])
     _write("plan.json", plan.as_dict())
 
@@ -120,6 +131,37 @@ def _seen_of(node: str) -> str:
     return os.path.join("nodes", f"{quote(node, safe='')}.seen")
 
 
+@contextlib.contextmanager
+def turn(daemonset: str, room: int) -> Iterator[None]:
+    """Wait until fewer than ``room`` nodes of this DaemonSet are being switched, and be one of them meanwhile.
+
+    With the pace «batch» no batch has more, so nobody waits; but neither forks nor a strategy can break the budget.
+    The kernel frees the place of a worker that dies.
+    """
+    places = [_path(f"turn.{quote(daemonset, safe='')}.{number}") for number in range(room)]
+    descriptor = _free(places)
+    while descriptor is None:
+        time.sleep(TURN_SECONDS)
+        descriptor = _free(places)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _free(places: Iterable[str]) -> int | None:
+    """The first of these places that nobody has, locked."""
+    for place in places:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
+            return descriptor
+    return None
+
+
 def add_problem(problem: Problem) -> None:
     """Recorded by one appending write, so that the workers of a batch do not need a lock."""
     line = json.dumps(problem).encode() + b"\n"
@@ -138,19 +180,24 @@ def problems() -> list[Problem]:
         return []
 
 
-def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem]) -> Problem | None:
+def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem], tolerated: int = 0) -> Problem | None:
     """The gate: the problem that forbids this step, if there is one.
 
     A failure in staging forbids to replace anything anywhere; one in a later phase forbids all later batches. What is
-    missing or stopped may be started all the same: nothing can be lost there.
+    missing or stopped may be started all the same: nothing can be lost there. ``tolerated``: so many nodes may fail, if
+    they went back to what they had and serve.
     """
+    failed: set[str] = set()
     for problem in found:
-        if (
-            problem.daemonset == daemonset
-            and problem.halts
-            and (phase == SWITCH or (problem.phase, step) == (STAGE, REPLACE))
-        ):
-            return problem
+        if problem.daemonset != daemonset or not problem.halts:
+            continue
+        if problem.phase == STAGE:
+            if phase == SWITCH or step == REPLACE:
+                return problem
+        elif phase == SWITCH:
+            failed.add(problem.node)
+            if not problem.serves or len(failed) > tolerated:
+                return problem
     return None
 
 
