@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     DELETING,
@@ -53,7 +54,7 @@ class ActionModule(ActionBase):
         plan = _explained(plan, problems)
         items = as_items(plan)
         _show(plan, items, options["output"], options["output_file"])
-        run.set_verdict(_verdict(plan, problems, check_mode=bool(self._task.check_mode)))
+        run.set_verdict(_verdict(plan, problems, leases.refused(), bool(self._task.check_mode)))
         result.update(changed=False, daemonsets=items["items"])
         return result
 
@@ -119,15 +120,25 @@ def _deletion(daemonset: DaemonSetPlan) -> str:
     return f"{what} in {daemonset.settings.namespace} namespace: still on {there} nodes, {unknown} were not looked at"
 
 
-def _verdict(plan: Plan, problems: list[run.Problem], check_mode: bool) -> dict[str, list[str]]:
-    """For each node that is not as declared: why. A dry run only has to answer for what went wrong in it."""
+def _verdict(
+    plan: Plan, problems: list[run.Problem], refused: Mapping[str, str], check_mode: bool
+) -> dict[str, list[str]]:
+    """For each node that is not as declared: why. A dry run only has to answer for what went wrong in it.
+
+    ``refused``: what was left to another run, and why; that is said once, of the first node where it matters.
+    """
     verdict: dict[str, list[str]] = {}
     for problem in problems:
         verdict.setdefault(problem.node, []).append(f"{problem.daemonset}: {_first_line(problem)}")
     told = {(problem.node, problem.daemonset) for problem in problems}
     for daemonset in plan.daemonsets:
-        for entry in daemonset.entries:
-            if entry.as_declared or (entry.node, daemonset.settings.key) in told:
+        wrong = [entry for entry in daemonset.entries if not entry.as_declared]
+        why = refused.get(daemonset.settings.key)
+        if why and wrong:
+            verdict.setdefault(wrong[0].node, []).append(why)
+            continue
+        for entry in wrong:
+            if (entry.node, daemonset.settings.key) in told:
                 continue
             if entry.state in (UNREACHABLE, UNUSABLE):
                 verdict[entry.node] = [f"this node is {entry.state}: {entry.reason}"]

@@ -16,7 +16,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
     OBSERVE_SECONDS,
     STEP_SECONDS,
@@ -105,6 +105,12 @@ class _Steps:
         gate = run.in_the_way(settings.key, self.phase, entry.step, run.problems(), tolerated)
         if gate is not None:
             self._say(settings, f"left as it is, the rollout is halted because {gate.node} failed")
+            return
+        if settings.key in leases.refused():
+            return  # it is somebody else's, and that was said
+        obstacle = leases.obstacle(settings.key)
+        if obstacle:
+            self._fail(settings, obstacle, halts=True)
             return
         opens = self._window_opens(settings) if entry.step in UPDATES and self.phase == SWITCH else ""
         if opens:

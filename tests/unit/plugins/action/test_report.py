@@ -17,7 +17,7 @@ def verdict(*entries, check_mode=False):
     daemonsets = tuple(
         DaemonSetPlan(Settings("default", name), (found,)) for name, found in zip("ab", entries, strict=False)
     )
-    return _verdict(Plan(daemonsets, ()), [], check_mode)
+    return _verdict(Plan(daemonsets, ()), [], {}, check_mode)
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
