@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed, others
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.description import described
@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "manifests": declaration.MANIFESTS,
     "hosts": declaration.HOSTS,
     "observed": {"type": "str", "default": "everynode_observed"},
+    "others": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "names": declaration.NAMES,
     "only_restarts": {"type": "bool", "default": False},
@@ -71,12 +72,14 @@ class ActionModule(ActionBase):
         names = declaration.node_names(self, task_vars, options["hosts"])
         inventory = Inventory(task_vars["hostvars"])
         seen = observed(inventory, options["observed"], names, task_vars)
+        if options["others"]:
+            seen |= others(inventory, options["others"], task_vars)
         if options["state"] == "absent":
             plan = make_plan(self._deletions(task_vars, options, names, inventory), names, seen)
             run.begin(plan, {name: _part(look) for name, look in seen.items()})
         else:
             plan = self._plan(task_vars, options, names, inventory, seen)
-        if not options["quiet"]:
+        if not options["quiet"] and (options["others"] or not plan.unseen):
             display.display("\n".join(described(plan)))
         result.update(changed=False, plan=plan.as_dict())
         return result

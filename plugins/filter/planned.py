@@ -11,7 +11,9 @@ from ansible import context
 from ansible.errors import AnsibleFilterError
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import (
     current_plan,
+    going_back,
     in_the_way,
+    looking,
     problems,
     steps_on,
 )
@@ -37,8 +39,10 @@ ONLY_LISTING = ("syntax", "listhosts", "listtasks", "listtags")
 def planned(what: str, node: str | None = None) -> list[Any] | bool:
     """Empty where nothing is run (--syntax-check, --list-hosts), never all nodes by mistake; else a plan has to be.
 
-    With ``node``: whether that one takes part in the phase ``what``.
+    With ``node``: whether that one takes part in the phase ``what``; or the nodes that it is to look at.
     """
+    if what == "looking":
+        return list(looking()) if node is None else looking().get(node, [])
     if node is not None:
         return any(entry.takes_part(what) for _settings, entry in steps_on(node))
     plan = current_plan()
@@ -59,10 +63,13 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         return [len(batch) for batch in plan.batches]
     if what == "switchable":
         return _switchable(plan)
+    if what == "rollback":
+        return list(dict.fromkeys(node for nodes in going_back(plan).values() for node in nodes))
     if what == "report":
         return _report(plan)
     raise AnsibleFilterError(
-        f"planned: {what!r} is none of {', '.join(PHASES)}, present, changes, touched, switchable, batches, report"
+        f"planned: {what!r} is none of {', '.join(PHASES)}, present, looking, changes, touched, switchable, batches, "
+        "rollback, report"
     )
 
 

@@ -106,6 +106,15 @@ class Enforcer:
             raise InstanceError(f"{self.key}: revision {folder} is not on this node any more as a whole; apply again")
         self._bring_in(runtime, terms, lambda _found: self._as_staged(runtime))
 
+    def returned(self, revision: str, within: float, min_ready_seconds: int) -> None:
+        """Back to the revision before this one, if this one was put in place not longer ago than so many seconds."""
+        history = records.load(self.directory)["history"]
+        if len(history) < 2 or _hash_of(history[-1]["revision"]) != revision:
+            return
+        if time.time() - history[-1]["at"] <= within:
+            number = history[-1].get("number", 0) + 1
+            self.switched(history[-2]["revision"], min_ready_seconds, Terms(number=number, undo=True))
+
     def _bring_in(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
         self.secrets = runtime.secrets
         with self._lock():

@@ -7,6 +7,7 @@ A request is ``{"namespace", "name", "timeout", "check_mode", "diff", "order", "
 
 ``{"act": "present" | "staged", "definition": DEFINITION, "terms": TERMS}``
 ``{"act": "switched", "revision": FOLDER, "minReadySeconds": N, "terms": TERMS}``, from what is on the disk
+``{"act": "returned", "revision": HASH, "within": SECONDS, "minReadySeconds": N}``
 ``{"act": "absent"}``
 ``{"act": "confirmed", "revision": FOLDER}``
 ``{"act": "put_back"}``, which only the guard's timer asks for
@@ -63,6 +64,8 @@ def _act(enforcer: Enforcer, order: Mapping[str, Any], secrets: Mapping[str, Any
         enforcer.staged(order["definition"], secrets)
     elif act == "switched":
         enforcer.switched(order["revision"], order["minReadySeconds"], terms)
+    elif act == "returned":
+        enforcer.returned(order["revision"], order["within"], order["minReadySeconds"])
     elif act == "absent":
         enforcer.absent()
     elif act == "confirmed":

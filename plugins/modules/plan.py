@@ -24,6 +24,12 @@ options:
     description: The name of the variable in which M(everynode.daemonset.observe) was registered.
     type: str
     default: everynode_observed
+  others:
+    description:
+      - The name of the variable in which M(everynode.daemonset.observe) was registered that looked, delegated, at nodes
+        that C(--limit) leaves out. Nothing is done there, but what is not available there counts for the budget.
+      - Without it, a plan that would need them is not printed.
+    type: str
   state:
     description: With V(absent) the plan is to remove the DaemonSets from all nodes.
     type: str

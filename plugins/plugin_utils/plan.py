@@ -148,6 +148,18 @@ class Plan:
         return self._nodes_where(lambda entry: entry.takes_part(phase))
 
     @property
+    def unseen(self) -> list[str]:
+        """The nodes that --limit leaves out and whose instances count for the budget of what is to be switched."""
+        if not self.batches:
+            return []
+        return self._nodes_where(lambda entry: entry.should_run and entry.state == NOT_SELECTED)
+
+    def looking(self) -> dict[str, list[str]]:
+        """Those of them that each node of this run is to look at, evenly shared."""
+        unseen, hosts = self.unseen, self._nodes_where(lambda entry: entry.state != NOT_SELECTED)
+        return {host: unseen[index :: len(hosts)] for index, host in enumerate(hosts)} if unseen else {}
+
+    @property
     def touched(self) -> list[str]:
         return self._nodes_where(lambda entry: entry.step != NONE)
 

@@ -98,6 +98,35 @@ def test_with_halt_the_failed_instance_stays_as_in_kubernetes(
     assert apply(inventory(pair), fickle("black")).code == 0
 
 
+def test_with_rollback_all_of_this_rollout_go_back(nodes: list[Node], inventory: Callable[..., Path]) -> None:
+    three = nodes[:3]
+    assert apply(inventory(three), fickle("black")).code == 0
+    three[2].run("touch /run/bad")
+    bad = fickle("bad", "test -e /run/bad && exit 3; exec sleep infinity", policy="rollback")
+    failed = apply(inventory(three), bad)
+    assert failed.code != 0
+    assert failed.output.count("went back from revision") == 2, failed.output
+    assert [colour(node) for node in three] == ["black"] * 3
+    again = apply(inventory(three), bad)
+    assert again.changed == 0
+    assert again.code != 0
+    assert apply(inventory(three), fickle("black")).code == 0
+
+
+def test_with_continue_so_many_may_fail(nodes: list[Node], inventory: Callable[..., Path]) -> None:
+    assert apply(inventory(nodes), fickle("black")).code == 0
+    for node in nodes[1:3]:
+        node.run("touch /run/worse")
+    worse = fickle("worse", "test -e /run/worse && exit 3; exec sleep infinity", policy="continue")
+    worse["metadata"]["annotations"]["everynode/max-failures"] = "1"
+    assert apply(inventory(nodes), worse).code != 0
+    assert [colour(node) for node in nodes] == ["worse", "black", "black", "black"], "the second failure halts it"
+    worse["metadata"]["annotations"]["everynode/max-failures"] = "50%"
+    assert apply(inventory(nodes), worse).code != 0
+    assert [colour(node) for node in nodes] == ["worse", "black", "black", "worse"]
+    assert apply(inventory(nodes), fickle("black")).code == 0
+
+
 def test_a_node_that_nobody_confirms_goes_back_by_itself(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     pair = nodes[:2]
     assert apply(inventory(pair), fickle("black")).code == 0
@@ -135,6 +164,7 @@ def test_a_revision_that_cuts_the_node_off_heals_without_hands(
     def cutter(colour: str, program: str) -> dict[str, Any]:
         one = fickle(colour, program, readinessProbe=READY_SOON)
         one["metadata"]["name"] = "cutter"
+        one["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 10
         return one
 
     pair = nodes[:2]
@@ -144,4 +174,4 @@ def test_a_revision_that_cuts_the_node_off_heals_without_hands(
     assert "it cannot be reached any more since it was switched" in lost.output
     assert sorted(colour(node, "cutter") for node in pair) == ["black", "dark"], "the rollout halts at the first"
     until(lambda: [colour(node, "cutter") for node in pair] == ["black", "black"])
-    assert play("status", inventory(pair), daemonset_manifests=[cutter("black", "sleep infinity")]).code == 0
+    until(lambda: play("status", inventory(pair), daemonset_manifests=[cutter("black", "sleep infinity")]).code == 0)

@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -162,6 +163,13 @@ class Host:
         """Put a revision that lies on the node in place and wait until it is ready. ``instance``: namespace, name."""
         outcome = Outcome()
         order = {"act": "switched", "revision": revision, "minReadySeconds": min_ready, "terms": terms}
+        self._order(outcome, instance, order)
+        return outcome
+
+    def go_back(self, instance: Mapping[str, Any], revision: str, within: int, min_ready: int) -> Outcome:
+        """Have the node go back to what it had, if it came to this revision not longer than so many seconds ago."""
+        outcome = Outcome()
+        order = {"act": "returned", "revision": revision, "within": within, "minReadySeconds": min_ready}
         self._order(outcome, instance, order)
         return outcome
 
@@ -386,6 +394,15 @@ def observed(
             seen[name] = _seen_from(inventory.variables(name)[variable])
         elif name in in_play:
             seen[name] = Seen(None, UNUSABLE, "it failed earlier in this run")
+    return seen
+
+
+def others(inventory: Inventory, variable: str, task_vars: Mapping[str, Any]) -> dict[str, Seen]:
+    """What the hosts of this play saw of others, which --limit leaves out: ``observe`` in a loop, delegated."""
+    seen = {}
+    for name in task_vars["ansible_play_hosts"]:
+        for result in inventory.variables(name).get(variable, {}).get("results", []):
+            seen[str(result["item"])] = replace(_seen_from(result), selected=False)
     return seen
 
 

@@ -25,6 +25,7 @@ from ansible import constants as C
 
 from ...module_utils.observation import Observation
 from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Seen, Settings
+from ..policy import ROLLBACK
 
 TURN_SECONDS = 0.05  # between two looks whether it is a node's turn
 
@@ -71,6 +72,7 @@ def begin(plan: Plan, parts: Mapping[str, Part] | None = None) -> None:
     for node, steps in plan.by_node().items():
         part = (parts or {}).get(node, Part({}, {}))._replace(planned=time.time(), rooms=rooms, tolerated=tolerated)
         _write(_part_of(node), [[(one.as_dict(), entry.as_dict()) for one, entry in steps], part._asdict()])
+    _write("looking.json", plan.looking())
     _write("plan.json", plan.as_dict())
 
 
@@ -104,6 +106,11 @@ def part_of(node: str) -> Part:
     """What those steps need; only for a node that has some."""
     _steps, part = _read(_part_of(node))
     return Part(**part)
+
+
+def looking() -> dict[str, list[str]]:
+    """Who of this run's nodes is to look at which of those that --limit leaves out."""
+    return {str(host): list(share) for host, share in (_read("looking.json") or {}).items()}
 
 
 def save_seen(node: str, seen: Seen) -> None:
@@ -199,6 +206,22 @@ def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem], 
             if not problem.serves or len(failed) > tolerated:
                 return problem
     return None
+
+
+def going_back(plan: Plan) -> dict[str, list[str]]:
+    """By DaemonSet, the nodes that go back if they came to the failed revision with its rollout."""
+    found = problems()
+    halted = {problem.daemonset for problem in found if problem.halts and problem.phase != STAGE}
+    failed = {(problem.node, problem.daemonset) for problem in found}
+    return {
+        daemonset.settings.key: [
+            entry.node
+            for entry in daemonset.entries
+            if entry.selected and entry.present and (entry.node, daemonset.settings.key) not in failed
+        ]
+        for daemonset in plan.daemonsets
+        if daemonset.settings.policy.on_failure == ROLLBACK and daemonset.settings.key in halted
+    }
 
 
 def set_verdict(verdict: Mapping[str, list[str]]) -> None:
