@@ -401,6 +401,17 @@ class Enforcer:
             f"of it. Start it, with: systemctl start {name}"
         )
 
+    def _remove_copies(self) -> None:
+        """What somebody started in an engine beside what systemd runs, which goes on.
+
+        An engine that does not answer is no reason to leave the rest as it is.
+        """
+        copies = {}
+        for name in filter(engine.in_use, engine.ENGINES):
+            with contextlib.suppress(EngineError):
+                copies[name] = Engine(name).containers(self.key)
+        self._end([], copies)
+
     def _remove_containers(self, containers: Mapping[str, Sequence[Container]]) -> None:
         former = self._former()
         grace = former.definition["terminationGracePeriodSeconds"] if former else 30
@@ -485,6 +496,8 @@ class Enforcer:
             except OSError:
                 systemctl("start", "--no-block", "--", *running, check=False)  # better the old one than none
                 raise
+        else:
+            self._remove_copies()
         self._replace_named_units(definition)
         states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
         off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]

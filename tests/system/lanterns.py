@@ -166,9 +166,10 @@ class Lanterns:
                 assert len(kinds) == len(set(kinds)), f"{sampler.node.name}: {moment}"
 
     def delete_after_damage(self) -> None:
-        """Whose record somebody removed, of his images nobody knows any more who pulled them."""
+        """Where somebody removed the record, nobody knows any more who pulled the images and made the folder."""
         self.delete()
         for node in self.nodes:
+            node.run("rmdir --ignore-fail-on-non-empty /etc/containers/systemd", check=False)
             for engine in node.engines:
                 node.run(f"{engine} image prune --all --force")
 

@@ -167,7 +167,9 @@ class Changes:
     """What can be asked of nodes, begun and killed in the middle, and how long it takes when nobody kills it."""
 
     def __init__(self, lanterns: Lanterns, seed: str) -> None:
+        """They begin with the same runtimes, whatever test was before: so a seed tells the same story again."""
         self.lanterns = lanterns
+        self.lanterns.runtimes.update((node.name, DOCKER) for node in lanterns.nodes)
         self.chance = random.Random(seed)
         self.colours = itertools.cycle(["red", "blue"])
         self.colour = next(self.colours)
@@ -246,7 +248,8 @@ def test_killed_while_it_comes_and_goes(victim: str, two: Lanterns) -> None:
 
 # ----------------------------------------------------------------------------------------------------- whatever happens
 
-SEED, STEPS = 20261121, 10
+# But for the first one they are those, of some thousands, that together damage what stands in the most different ways.
+SEEDS, STEPS = (20261121, 20265339, 20264126, 20262545, 20262950, 20266770), 10
 HANDS = {
     SYSTEMD: [f"systemctl stop {S}", f"systemctl kill -s KILL {S}", f"docker run --name copy {HAND}"],
     DOCKER: [f"docker rm -f {S}", f"docker stop {S}", f"docker rename {S} x", f"podman run --name copy {HAND}"],
@@ -255,8 +258,9 @@ HANDS = {
 STATES = ["rm record.json", "rm containers.json", "rm current", "rm -r revisions", "echo x >current/definition.json"]
 
 
-def test_whatever_happens_one_apply_makes_it_one(two: Lanterns) -> None:
-    changes = Changes(two, str(SEED))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens_one_apply_makes_it_one(seed: int, two: Lanterns) -> None:
+    changes = Changes(two, str(seed))
     changes.stand()
     story: list[str] = []
 
@@ -287,5 +291,5 @@ def test_whatever_happens_one_apply_makes_it_one(two: Lanterns) -> None:
         two.converge(changes.colour)
         two.assert_never_two()
     except AssertionError as error:
-        raise AssertionError(f"seed {SEED}:\n" + "\n".join([*story, str(error)])) from error
+        raise AssertionError(f"seed {seed}:\n" + "\n".join([*story, str(error)])) from error
     two.delete_after_damage()

@@ -15,6 +15,7 @@ import pytest
 from tests.nodes import Cluster, Node
 
 from .chaos import refused
+from .evidence import invocations
 from .lanterns import BOTH, DOCKER, HAND, IMAGE, PODMAN, SYSTEMD, Lanterns, P, S, lanterns_on
 
 # Every change from one to another is in one of the two.
@@ -42,6 +43,19 @@ def test_one_runtime_after_another(changing: Lanterns) -> None:
         changing.runtimes = {node.name: step for node, step in zip(changing.nodes, steps, strict=True)}
         changing.converge(colour)
         changing.assert_never_two()
+
+
+@pytest.mark.soak
+def test_a_copy_in_an_engine_goes_and_the_process_of_systemd_stays(changing: Lanterns) -> None:
+    engines = [DOCKER, PODMAN]
+    for runtimes in (engines, [SYSTEMD, SYSTEMD]):  # the former revision's image is still there for the copy
+        changing.runtimes = {node.name: runtime for node, runtime in zip(changing.nodes, runtimes, strict=True)}
+        changing.stand("red")
+    before = invocations(changing.nodes, "single")
+    for node, engine in zip(changing.nodes, engines, strict=True):
+        node.run(f"{engine} run --name copy {HAND}")
+    changing.converge("red")
+    assert invocations(changing.nodes, "single") == before
 
 
 # ----------------------------------------------------------------------------------------------------- anybody's hand
