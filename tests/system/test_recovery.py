@@ -47,7 +47,7 @@ def fickle(colour: str, program: str = "sleep infinity", policy: str = "revert",
 
 
 def apply(inventory: Path, manifest: dict[str, Any], **variables: Any) -> Run:
-    return play("apply", inventory, daemonset_manifests=[manifest], daemonset_timeout=4, **variables)
+    return play("apply", inventory, daemonset_manifests=[manifest], daemonset_timeout=8, **variables)
 
 
 def colour(node: Node, name: str = "fickle") -> str:

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -414,7 +415,7 @@ def _seen_from(result: Mapping[str, Any]) -> Seen:
 
 def connection_words(error: AnsibleConnectionFailure) -> str:
     """The last line of what ssh said, which is the one with the cause."""
-    said = str(error.message)
+    said = re.sub(r'Data could not be sent to remote host "[^"]*"\.', "", str(error.message))
     for frame in ("Failed to connect to the host via ssh:", "Make sure this host can be reached over ssh:"):
         said = said.replace(frame, "")
     return _last_line(said) if said.strip() else "the connection was closed without a word"
