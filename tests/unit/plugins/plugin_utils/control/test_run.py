@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 
 import pytest
 from ansible import constants as C
@@ -99,3 +101,65 @@ def test_the_gate(failed_in, phase, step, forbidden):
     assert run.in_the_way("default/agent", phase, step, [problem]) == (problem if forbidden else None)
     assert run.in_the_way("default/other", phase, step, [problem]) is None
     assert run.in_the_way("default/agent", phase, step, [problem._replace(halts=False)]) is None
+
+
+FAILED = run.Problem("web1", "default/agent", "switch", "it failed", True, serves=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "tolerated", "forbidden"),
+    [
+        ([FAILED], 1, False),
+        ([FAILED, FAILED], 1, False),  # the same node
+        ([FAILED, FAILED._replace(node="web2")], 1, True),
+        ([FAILED._replace(serves=False)], 1, True),  # it is down through our doing, and takes the budget
+        ([FAILED._replace(phase="stage")], 1, True),
+        ([FAILED], 0, True),
+    ],
+)
+def test_so_many_failed_nodes_are_tolerated(found, tolerated, forbidden):
+    assert (run.in_the_way("default/agent", "switch", "replace", found, tolerated) is not None) == forbidden
+
+
+def forked(act) -> int:
+    worker = os.fork()
+    if worker == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    return worker
+
+
+def test_never_more_nodes_at_the_same_time_than_there_is_room_for(folder_of_the_run):
+    """Real processes, as Ansible's workers are; each writes when its turn began and when it ended."""
+    run.begin(PLAN)
+    told = folder_of_the_run / "told"
+
+    def take_a_turn() -> None:
+        with run.turn("default/agent", 2):
+            began = time.monotonic()
+            time.sleep(0.1)
+            ended = time.monotonic()
+        with told.open("a") as file:
+            file.write(f"{began} {ended}\n")
+
+    workers = [forked(take_a_turn) for _number in range(7)]
+    for worker in workers:
+        assert os.waitpid(worker, 0)[1] == 0
+    turns = [tuple(map(float, line.split())) for line in told.read_text().splitlines()]
+    assert len(turns) == 7
+    at_once = [sum(began <= moment < ended for began, ended in turns) for moment, _end in turns]
+    assert max(at_once) == 2
+
+
+def test_the_turn_of_a_worker_that_dies_is_free_again(folder_of_the_run):
+    run.begin(PLAN)
+
+    def die_in_the_middle() -> None:
+        with run.turn("default/agent", 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(forked(die_in_the_middle), 0)
+    with run.turn("default/agent", 1):
+        pass
