@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .int_or_percent import scaled_value
-from .judgement import NONE, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
+from .judgement import NONE, OUTDATED, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
 from .policy import CONTINUE
 from .waves import Wave
 from .words import names, nodes_of
@@ -55,16 +55,21 @@ def _halted(settings: Settings, entries: Iterable[Entry]) -> str:
     """Why nothing is updated anywhere: what the nodes remember of failures of the wanted revision; "" if nothing."""
     eligible = [entry for entry in entries if entry.should_run]
     failed = [entry for entry in eligible if entry.failed]
-    policy = settings.policy
-    allowed = scaled_value(policy.max_failures, len(eligible)) if policy.on_failure == CONTINUE else 0
+    allowed = tolerated_failures(settings, len(eligible))
     if len(failed) <= allowed:
         return ""
     where = names([entry.node for entry in failed])
-    excess = f", which is more than everynode/max-failures: {policy.max_failures}" if allowed else ""
+    excess = f", which is more than everynode/max-failures: {settings.policy.max_failures}" if allowed else ""
     return (
         f"the rollout is halted: revision {failed[0].wanted} failed on {where}{excess}; "
         "change the manifest, or try it again with -e daemonset_force=true"
     )
+
+
+def tolerated_failures(settings: Settings, eligible: int) -> int:
+    """How many failed nodes do not halt the rollout."""
+    policy = settings.policy
+    return scaled_value(policy.max_failures, eligible) if policy.on_failure == CONTINUE else 0
 
 
 def _paused(settings: Settings, entries: Iterable[Entry]) -> str:
@@ -84,30 +89,57 @@ def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]
     ]
 
 
-def within_limits(settings: Settings, entries: Sequence[Entry], budget: int, room: int) -> list[Entry]:
-    """With too many unreachable nodes nothing is updated; without any budget left nothing that serves is touched."""
-    unreachable = [entry.node for entry in entries if entry.should_run and entry.state == UNREACHABLE]
+def within_limits(settings: Settings, entries: Sequence[Entry], budget: int) -> list[Entry]:
+    """With too many unreachable nodes nothing is updated; nothing that serves is touched without any budget left, nor
+    beside an unavailable node of another topology value."""
+    too_many = _too_many_unreachable(settings, entries)
+    unavailable = left_unavailable(settings, entries)
+    where = names([entry.node for entry in unavailable])
+    topologies = {entry.topology for entry in unavailable}
+
+    def reason(entry: Entry) -> str:
+        if entry.phase != SWITCH:
+            return ""
+        if too_many and _is_update(entry):
+            return too_many
+        if len(unavailable) >= budget:
+            return f"maxUnavailable, which is {nodes_of(budget)} here, is used up by {where}"
+        if topologies - {entry.topology}:
+            return f"everynode/topology: {settings.policy.topology} is another one where nodes are unavailable: {where}"
+        return ""
+
+    reasons = [reason(entry) for entry in entries]
+    return [kept_back(entry, why, blocked=True) if why else entry for entry, why in zip(entries, reasons, strict=True)]
+
+
+def _too_many_unreachable(settings: Settings, entries: Iterable[Entry]) -> str:
+    eligible = [entry for entry in entries if entry.should_run]
+    unreachable = sum(entry.state == UNREACHABLE for entry in eligible)
     limit = settings.policy.max_unreachable
-    too_many = len(unreachable) > scaled_value(limit, _eligible(entries))
-    reason = (
-        f"{nodes_of(len(unreachable))} cannot be reached, more than everynode/max-unreachable: {limit}"
-        if too_many
-        else f"maxUnavailable, {nodes_of(budget)}, is used up by {names([e.node for e in entries if uses_budget(e)])}"
-    )
-
-    def concerned(entry: Entry) -> bool:
-        return entry.phase == SWITCH and (room <= 0 or (too_many and _is_update(entry)))
-
-    return [kept_back(entry, reason, blocked=True) if concerned(entry) else entry for entry in entries]
+    if unreachable <= scaled_value(limit, len(eligible)):
+        return ""
+    return f"{nodes_of(unreachable)} cannot be reached, which is more than everynode/max-unreachable: {limit}"
 
 
-def uses_budget(entry: Entry) -> bool:
-    """Whether it is unavailable and nobody waits for it: --limit leaves it out, or the wanted revision failed there.
+def left_unavailable(settings: Settings, entries: Iterable[Entry]) -> list[Entry]:
+    """Those that use up the budget, because nobody waits for them to become available.
 
-    All others are made available before the first batch begins, or the rollout halts. What cannot be reached is counted
-    apart, and so is what an operator holds.
+    --limit leaves them out, or the wanted revision failed there, or they are kept back. All others are made available
+    before the first batch begins, or the rollout halts. What cannot be reached is counted apart, and so is what an
+    operator holds; under OnDelete it is for humans to replace things.
     """
-    return entry.should_run and entry.present and not entry.available and (not entry.selected or entry.failed)
+    return [
+        entry
+        for entry in entries
+        if entry.should_run
+        and entry.present
+        and not entry.available
+        and (
+            not entry.selected
+            or entry.failed
+            or (entry.step == NONE and entry.state == OUTDATED and not settings.on_delete)
+        )
+    ]
 
 
 def _is_update(entry: Entry) -> bool:
