@@ -11,7 +11,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed, others
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
@@ -79,6 +79,8 @@ class ActionModule(ActionBase):
             run.begin(plan, {name: _part(look) for name, look in seen.items()})
         else:
             plan = self._plan(task_vars, options, names, inventory, seen)
+        if not self._task.check_mode:
+            leases.begin(plan, seen)
         if not options["quiet"] and (options["others"] or not plan.unseen):
             display.display("\n".join(described(plan)))
         result.update(changed=False, plan=plan.as_dict())

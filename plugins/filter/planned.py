@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleFilterError
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import batches, leases
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run import (
     current_plan,
     going_back,
-    in_the_way,
     looking,
-    problems,
     steps_on,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
@@ -44,7 +44,8 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
     if what == "looking":
         return list(looking()) if node is None else looking().get(node, [])
     if node is not None:
-        return any(entry.takes_part(what) for _settings, entry in steps_on(node))
+        refused = leases.refused()
+        return any(entry.takes_part(what) and settings.key not in refused for settings, entry in steps_on(node))
     plan = current_plan()
     if plan is None:
         if any(context.CLIARGS.get(option) for option in ONLY_LISTING):
@@ -64,30 +65,46 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
     if what == "switchable":
         return _switchable(plan)
     if what == "rollback":
-        return list(dict.fromkeys(node for nodes in going_back(plan).values() for node in nodes))
+        return _going_back(plan)
+    if what == "witnesses":
+        return leases.load().to_ask()
+    if what == "leased":
+        return leases.load().witnesses()
+    if what == "settled":
+        return batches.settled(plan)
+    if what == "baking":
+        return batches.looks(plan)
     if what == "report":
         return _report(plan)
     raise AnsibleFilterError(
         f"planned: {what!r} is none of {', '.join(PHASES)}, present, looking, changes, touched, switchable, batches, "
-        "rollback, report"
+        "rollback, witnesses, leased, settled, baking, report"
     )
 
 
 def _first_changes(plan: Plan) -> list[str]:
-    """Everything before the first batch."""
-    return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in plan.hosts(phase)))
+    """Everything before the first batch, but for what is somebody else's."""
+    refused = leases.refused()
+    ours = replace(plan, daemonsets=tuple(one for one in plan.daemonsets if one.settings.key not in refused))
+    return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in ours.hosts(phase)))
 
 
 def _switchable(plan: Plan) -> list[str]:
-    """The nodes of all batches with a DaemonSet whose rollout is not halted."""
-    found = problems()
+    """The nodes of all batches with a DaemonSet whose rollout is not halted, and is this run's."""
+    halted = batches.troubles(plan).halted
     return [
         entry.node
         for daemonset in plan.daemonsets
+        if daemonset.settings.key not in halted
         for entry in daemonset.entries
         if entry.phase == SWITCH
-        and in_the_way(daemonset.settings.key, SWITCH, entry.step, found, daemonset.tolerated_failures) is None
     ]
+
+
+def _going_back(plan: Plan) -> list[str]:
+    refused = leases.refused()
+    found = [nodes for key, nodes in going_back(plan).items() if key not in refused]
+    return list(dict.fromkeys(node for nodes in found for node in nodes))
 
 
 def _report(plan: Plan) -> list[str]:

@@ -24,7 +24,7 @@ from .plan import NONE, NOT_SELECTED, WAIT, DaemonSetPlan, Seen
 WITNESSES = 3  # so many nodes keep a lease, if so many answer
 UNKNOWN = 6  # so many are asked at most that nobody has looked at
 SECONDS = 600  # what a lease is good for without being renewed
-RENEWAL_SECONDS = 10  # a younger one is not renewed yet
+RENEWAL_SECONDS = 3  # a younger one is not renewed yet
 TAKE_OVER = "-e daemonset_take_over=true"
 
 # The lock is on the folder above, which never goes away, as that of the leases may at any time when it is empty. `run`

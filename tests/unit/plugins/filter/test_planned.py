@@ -9,10 +9,11 @@ from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleFilterError
 from ansible_collections.everynode.daemonset.plugins.filter.planned import planned
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
 
-EVERYTHING = ["remove", "stage", "create", "switch", "changes", "touched", "switchable", "batches", "report"]
+EVERYTHING = ["remove", "stage", "create", "switch", "changes", "touched", "switchable", "batches"]
+EVERYTHING += ["witnesses", "leased", "settled", "baking", "report"]
 
 
 def entry(node, state, step="none", phase=""):
@@ -63,6 +64,10 @@ def test_the_hosts_of_each_play():
         "touched": ["b", "c", "d", "e"],
         "switchable": ["d"],
         "batches": [1],
+        "witnesses": [],
+        "leased": [],
+        "settled": [],
+        "baking": [],
         "report": ["b", "c", "d", "e", "f"],
     }
 
@@ -76,6 +81,19 @@ def test_a_halted_daemonset_is_not_switched_any_more():
     assert planned("switchable") == ["a"]
     run.add_problem(run.Problem("b", "default/y", "stage", "it failed", True))
     assert planned("switchable") == []
+
+
+def test_what_is_somebody_elses_is_left_alone():
+    plan = Plan((DaemonSetPlan(Settings("default", "x"), (entry("a", "outdated", "replace", "switch"),)),), (("a",),))
+    run.begin(plan)
+    leases.begin(plan, {})
+    assert planned("witnesses") == ["a"]
+    assert planned("switch", "a")
+    found = leases.load()
+    found.needs["default/x"].refusal = "it is bert's"
+    leases.save(found)
+    assert planned("switchable") == planned("witnesses") == []
+    assert not planned("switch", "a")
 
 
 def test_with_nothing_to_do_the_report_runs_on_one_node_of_the_play():
