@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from typing import Iterable, Mapping, NamedTuple
 
@@ -137,6 +136,8 @@ def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, in
 def remove(path: str) -> None:
     """Remove a file, a link or a whole folder; something absent is removed already."""
     if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
         shutil.rmtree(path)
         return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

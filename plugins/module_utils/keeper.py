@@ -4,8 +4,8 @@
 """What systemd starts beside a daemon between two applies: probes, the restart back-off, hooks.
 
 A copy of this file and of what it imports lies in every revision's folder, ``keeper.json`` beside it, and is run by
-units as ``python3 -IB keeper VERB [UNIT]``; nothing of it stays in memory. The instance module imports it to wait for
-readiness with the very same probes. Rules: Kubernetes' kubelet and prober.
+units as ``python3 -ISB keeper/__main__.py VERB [UNIT]``; nothing of it stays in memory. The instance module imports it
+to wait for readiness with the very same probes. Rules: Kubernetes' kubelet and prober.
 
 ``keeper.json`` is ``{"units": {UNIT: ENTRY}, "pod": POD or null}``. An ENTRY is ``{"probes": {"startup"|"liveness"|
 "readiness": PROBE}, "postStart": HOOK, "preStop": HOOK, "workingDirectory": PATH, "environment": {NAME: VALUE}}``,
@@ -24,7 +24,7 @@ import time
 from typing import Any, Mapping, NamedTuple
 
 from .commands import run_command, tell
-from .probes import FAILURES, LOOPBACK, http_answer, run_probe
+from .probes import LOOPBACK, run_probe
 
 RUN = "/run/everynode"
 STALE_PERIODS, STALE_SECONDS = 3, 30.0  # a verdict older than both counts for nothing any more
@@ -225,7 +225,7 @@ def back_off(unit: str) -> None:
     A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves
     a note.
     """
-    path, now = os.path.join(RUN, unit + ".backoff"), time.clock_gettime(time.CLOCK_MONOTONIC)
+    path, now = os.path.join(RUN, unit + ".backoff"), _boot_clock()
     by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or os.path.exists(_killed(unit))
     forget(_killed(unit))
     count, last = _restarts(path)
@@ -250,7 +250,7 @@ def may_restart(name: str) -> bool:
 
     If so, this restart is counted. Here the pause comes before the end of a process, with the kubelet after it.
     """
-    path, now = os.path.join(RUN, name + ".backoff"), time.clock_gettime(time.CLOCK_MONOTONIC)
+    path, now = os.path.join(RUN, name + ".backoff"), _boot_clock()
     count, last = _restarts(path)
     if now - last >= BACKOFF_RESET:
         count = 0
@@ -293,9 +293,11 @@ def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
     """A postStart or preStop hook: any answer will do, and systemd limits the time (kubelet: runHTTPHandler)."""
     if name == "preStop" and not int(unit_state(unit).get("MainPID") or 0):
         return 0  # the daemon ended by itself: Kubernetes has nothing to stop then, systemd runs ExecStop all the same
+    from . import network
+
     try:
-        http_answer(action, LOOPBACK, None)
-    except FAILURES as error:
+        network.http_answer(action, LOOPBACK, None)
+    except (OSError, ValueError) as error:
         tell(f"<4>{unit}: {name} hook failed: {error}")
         return 1
     return 0

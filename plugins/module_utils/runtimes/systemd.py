@@ -115,7 +115,7 @@ class Systemd(Runtime):
             return lines + ["Type=oneshot", "RemainAfterExit=yes", "TimeoutStartSec=infinity", loop + " ".join(command)]
         lines += [
             "Type=exec",
-            "ExecStartPre=-+" + self.keeper_command("back-off", unit),
+            "ExecStartPre=" + self.back_off(unit),
             "ExecStart=" + " ".join(command),
         ]
         lines += self._hooks(container["lifecycle"], unit)

@@ -113,7 +113,7 @@ def test_the_record_of_units_says_what_must_be_enabled_running_and_probed() -> N
 def test_back_off_comes_before_every_start() -> None:
     command = main_unit({}).one("ExecStartPre")
     assert command.startswith("-+")
-    assert command.endswith(f'keeper" "back-off" "{BASE}.service"')
+    assert command.endswith(f'keeper/__main__.py" "back-off" "{BASE}.service"')
 
 
 def test_grace() -> None:
@@ -192,7 +192,7 @@ def test_liveness_and_readiness_are_asked_by_one_timer_as_often_as_the_quickest_
     }
     units = units_of(rendered(pod_of(container)))
     assert Unit(units[f"{BASE}._probes.timer"].content).one("OnUnitInactiveSec") == "5"
-    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper" "probe"')
+    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper/__main__.py" "probe"')
 
 
 def test_without_probes_nothing_ever_runs_beside_the_daemon() -> None:
@@ -211,7 +211,7 @@ def test_hooks() -> None:
     assert text.one("ExecStartPost") == '"/bin/sh" "-c" "echo \\"$$HOME\\" 100%%"'
     assert text.one("ExecStop").endswith(" /bin/sleep 3")
     web = main_unit({"lifecycle": {"preStop": {"httpGet": {"port": 80}}}})
-    assert web.one("ExecStop").endswith(f'keeper" "preStop" "{BASE}.service"')
+    assert web.one("ExecStop").endswith(f'keeper/__main__.py" "preStop" "{BASE}.service"')
 
 
 def test_the_keeper_travels_with_its_revision() -> None:
