@@ -124,13 +124,18 @@ def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, in
     for name in wanted_directories:
         if not stat.S_ISDIR(found[name].st_mode) or stat.S_IMODE(found[name].st_mode) != directories.get(name, 0o755):
             return False
-    for name, file in files.items():
-        status = found[name]
-        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != file.mode:
-            return False
-        if (status.st_uid, status.st_gid) != (0, file.group) or read(os.path.join(root, name)) != file.content:
-            return False
-    return True
+    return all(same(os.path.join(root, name), file) for name, file in files.items())
+
+
+def same(path: str, file: File) -> bool:
+    """True if there is a file with this content, mode and owner, and no link."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != file.mode:
+        return False
+    return (status.st_uid, status.st_gid) == (0, file.group) and read(path) == file.content
 
 
 def remove(path: str) -> None:

@@ -34,10 +34,12 @@ BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_RESET = 10.0, 300.0, 600.0  # seconds
 # ------------------------------------------------------------------------------------------------------ a unit's state
 
 
+STATE = ("ActiveState", "InvocationID", "MainPID", "ExecMainStartTimestampMonotonic", "NRestarts")
+
+
 def unit_state(unit: str) -> dict[str, str]:
-    names = "ActiveState,InvocationID,MainPID,ExecMainStartTimestampMonotonic,NRestarts"
     output = run_command(
-        ["systemctl", "show", "--property=" + names, "--", unit], stdout=subprocess.PIPE, check=True
+        ["systemctl", "show", "--property=" + ",".join(STATE), "--", unit], stdout=subprocess.PIPE, check=True
     ).stdout.decode("utf-8", "replace")
     return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
@@ -61,16 +63,16 @@ class Target:
         self.probes: Mapping[str, Mapping[str, Any]] = entry.get("probes", {})
         self.path = os.path.join(RUN, unit + ".json")
 
-    def tick(self, eager: bool = False) -> dict[str, Any]:
+    def tick(self, eager: bool = False, known: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run the probes that are due, act on liveness, save and return the state.
 
         ``eager`` runs the readiness probe of an unready unit whether it is due or not, as the kubelet may, so that a
-        rollout does not wait for a whole period.
+        rollout does not wait for a whole period. ``known``: the unit's STATE, if it was just asked.
         """
         os.makedirs(RUN, mode=0o755, exist_ok=True)
         with open(os.path.join(RUN, self.unit + ".lock"), "a", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            process = self.process()
+            process = self.process(known)
             state = self._load(process)
             if process.running:
                 restart = self._probe(state, process, eager)
@@ -83,8 +85,8 @@ class Target:
             self._restart(state)
         return state
 
-    def process(self) -> Process:
-        unit = unit_state(self.unit)
+    def process(self, known: Mapping[str, str] | None) -> Process:
+        unit = known or unit_state(self.unit)
         pid = int(unit.get("MainPID") or 0)
         return Process(
             running=unit.get("ActiveState") == "active" and pid > 0,

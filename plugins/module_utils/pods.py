@@ -284,7 +284,7 @@ class ContainerTarget(Target):
         self.container = container
         self.path = os.path.join(keeper.RUN, state_file(name))
 
-    def process(self) -> Process:
+    def process(self, known: Mapping[str, str] | None) -> Process:
         container = self.container or self.pod.engine.inspect([self.unit])[0]
         since = epoch(container.started)
         age = time.time() - since if since else 0.0

@@ -14,7 +14,8 @@ def source_of(module: str) -> bytes:
     """Of a module by its name in this folder, with nothing loaded; modules travel in a zip, so its loader is asked."""
     name = f"{PACKAGE}.{module}"
     spec = importlib.util.find_spec(name)
-    source = spec.loader.get_source(name) if spec and hasattr(spec.loader, "get_source") else None
+    loader = spec.loader if spec else None
+    source = loader.get_source(name) if loader and hasattr(loader, "get_source") else None
     if source is None:
         raise OSError(f"the source of {name} is not to be had")
     return str(source).encode()

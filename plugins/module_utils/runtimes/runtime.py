@@ -94,6 +94,9 @@ class Runtime:
         runtime = definition["runtime"]
         self.folder = definition["revision"] + ("" if runtime == "systemd" else "." + runtime)
         self.revision = os.path.join(self.directory, "revisions", self.folder)
+        # What units say of their revision they say of the one in place: an update that leaves them as they are, because
+        # it only changes variables or files, does not need systemd to read them all again.
+        self.current = os.path.join(self.directory, "current")
         self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -163,11 +166,10 @@ class Runtime:
             "[Unit]",
             "Description=" + specifiers(description),
             f"{MARK}={self.key}",
-            "X-Everynode-Revision=" + self.definition["revision"],
         ]
 
     def keeper_command(self, verb: str, unit: str = "") -> str:
-        words = [node_python(), "-ISB", os.path.join(self.revision, "keeper/__main__.py"), verb]
+        words = [node_python(), "-ISB", os.path.join(self.current, "keeper/__main__.py"), verb]
         return OUR_ENVIRONMENT + " ".join(quote(word) for word in words + ([unit] if unit else []))
 
     def back_off(self, unit: str) -> str:
@@ -190,7 +192,8 @@ class Runtime:
 
     def _timer(self, period: int) -> list[str]:
         lines = self.head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of()
-        lines += ["", "[Timer]", "OnActiveSec=1", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
+        # The first time soon after a boot; whoever starts it in an apply has just asked by himself.
+        lines += ["", "[Timer]", f"OnActiveSec={min(period, 10)}", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
     def _prober(self) -> list[str]:

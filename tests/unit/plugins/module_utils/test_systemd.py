@@ -96,7 +96,6 @@ def test_a_daemon_starts_at_boot_restarts_for_ever_and_carries_the_mark() -> Non
     assert text.one("Restart") == "always"
     assert text.one("StartLimitIntervalSec") == "0"
     assert text.one("X-Everynode-Instance") == "default/agent"
-    assert re.fullmatch("[0-9a-f]{12}", text.one("X-Everynode-Revision"))
     assert text.one("WorkingDirectory") == "/"
 
 
@@ -391,7 +390,7 @@ def test_paths_are_quoted() -> None:
 
 def test_volumes_of_files_are_read_only_and_in_the_revision() -> None:
     source = mounted({"configMap": {"name": "c"}}, CONFIG_MAP).one("BindReadOnlyPaths")
-    assert re.match(rf'"{ROOT}/revisions/[0-9a-f]{{12}}/volumes/v":"/mnt/v":rbind', source)
+    assert re.match(rf'"{ROOT}/current/volumes/v":"/mnt/v":rbind', source)
     one = mounted({"configMap": {"name": "c"}}, CONFIG_MAP, subPath="a.conf", mountPath="/etc/a.conf")
     assert re.search('/volumes/v/a.conf":"/etc/a.conf"', one.one("BindReadOnlyPaths"))
 
