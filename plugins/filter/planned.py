@@ -13,7 +13,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run im
     current_plan,
     in_the_way,
     problems,
-    steps_on,
+    wrong,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
@@ -34,13 +34,8 @@ NOTHING_PLANNED = (
 ONLY_LISTING = ("syntax", "listhosts", "listtasks", "listtags")
 
 
-def planned(what: str, node: str | None = None) -> list[Any] | bool:
-    """Empty where nothing is run (--syntax-check, --list-hosts), never all nodes by mistake; else a plan has to be.
-
-    With ``node``: whether that one takes part in the phase ``what``.
-    """
-    if node is not None:
-        return any(entry.takes_part(what) for _settings, entry in steps_on(node))
+def planned(what: str) -> list[Any]:
+    """Empty where nothing is run (--syntax-check, --list-hosts), never all nodes by mistake; else a plan has to be."""
     plan = current_plan()
     if plan is None:
         if any(context.CLIARGS.get(option) for option in ONLY_LISTING):
@@ -51,8 +46,6 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         return plan.hosts(what)
     if what == "present":
         return list(dict.fromkeys(entry.node for one in plan.daemonsets for entry in one.entries if entry.present))
-    if what == "changes":
-        return _first_changes(plan)
     if what == "touched":
         return plan.touched
     if what == "batches":
@@ -61,14 +54,12 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         return _switchable(plan)
     if what == "report":
         return _report(plan)
+    if what == "wrong":
+        found = wrong()
+        return [node for node in _report(plan) if node in found]
     raise AnsibleFilterError(
-        f"planned: {what!r} is none of {', '.join(PHASES)}, present, changes, touched, switchable, batches, report"
+        f"planned: {what!r} is none of {', '.join(PHASES)}, present, touched, switchable, batches, report, wrong"
     )
-
-
-def _first_changes(plan: Plan) -> list[str]:
-    """Everything before the first batch."""
-    return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in plan.hosts(phase)))
 
 
 def _switchable(plan: Plan) -> list[str]:

@@ -12,7 +12,7 @@ from ansible_collections.everynode.daemonset.plugins.filter.planned import plann
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
 
-EVERYTHING = ["remove", "stage", "create", "switch", "changes", "touched", "switchable", "batches", "report"]
+EVERYTHING = ["remove", "stage", "create", "switch", "touched", "switchable", "batches", "report", "wrong"]
 
 
 def entry(node, state, step="none", phase=""):
@@ -37,13 +37,6 @@ def test_a_run_without_a_plan_is_an_error(what):
         planned(what)
 
 
-def test_whether_one_node_takes_part():
-    entries = (entry("a/b", "outdated", "replace", "switch"), entry("c", "up to date"))
-    run.begin(Plan((DaemonSetPlan(Settings("default", "agent"), entries),), (("a/b",),)))
-    assert [planned(what, "a/b") for what in ("remove", "stage", "create", "switch")] == [False, True, False, True]
-    assert [planned(what, "c") for what in ("remove", "stage", "create", "switch")] == [False] * 4
-
-
 def test_the_hosts_of_each_play():
     entries = (
         entry("a", "up to date"),
@@ -59,12 +52,14 @@ def test_the_hosts_of_each_play():
         "stage": ["c", "d"],
         "create": ["c", "e"],
         "switch": ["d"],
-        "changes": ["b", "c", "d", "e"],
         "touched": ["b", "c", "d", "e"],
         "switchable": ["d"],
         "batches": [1],
         "report": ["b", "c", "d", "e", "f"],
+        "wrong": [],
     }
+    run.set_verdict({"f": ["this node is unreachable"], "of another play": ["so is this"]})
+    assert planned("wrong") == ["f"]
 
 
 def test_a_halted_daemonset_is_not_switched_any_more():
