@@ -455,37 +455,39 @@ class Enforcer:
         definition = runtime.definition
         record = records.load(self.directory)
         wanted = [entry["unit"] for entry in rendered.units]
+        own, unit_files = self._own_units(), rendered.unit_files()
+        properties = ("ActiveState", "UnitFileState", "LoadState", "NeedDaemonReload", "DropInPaths")
+        states = show(sorted({*own, *wanted}), *properties)
         restart = terms.restart or self._needs_restart(runtime, rendered, found)
         if restart:
             # Another runtime's unit may have the same name in another place.
-            stale = [
-                unit
-                for unit in self._own_units()
-                if unit not in wanted or _unit_path(unit) not in rendered.unit_files()
-            ]
-            running = _running({*self._own_units(), *wanted})
+            stale = [unit for unit in own if unit not in wanted or _unit_path(unit) not in unit_files]
+            running = [unit for unit, state in states.items() if _may_run(state)]
             containers = self._own_containers(record["runtime"])
-            exchanged = {path: file for path, file in rendered.unit_files().items() if not files.same(path, file)}
+            exchanged = {
+                path: file
+                for path, file in unit_files.items()
+                if _unit_of_file(path) in stale or not files.same(path, file)
+            }
             if not self.check_mode:
                 self._prepare(runtime, rendered, exchanged, record, terms)
             self._end(running, containers)
             try:
                 if stale:
                     self._act("remove " + ", ".join(stale), remove_units, stale)
+                    states.update(dict.fromkeys(stale, {}))
                 words = "put revision {} in place".format(definition["revision"])
-                self._act(words, self._install, runtime, rendered, sorted(exchanged), record)
+                self._act(words, self._install, runtime, {unit: states[unit] for unit in wanted}, exchanged, record)
             except OSError:
                 systemctl("start", "--no-block", "--", *running, check=False)  # better the old one than none
                 raise
         self._replace_named_units(definition)
-        states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
-        off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]
+        enabled = [entry["unit"] for entry in rendered.units if entry["enabled"]]
+        off = [unit for unit in enabled if states[unit].get("UnitFileState") != "enabled"]
         if off:
             self._act("enable " + ", ".join(off), systemctl, "enable", "--quiet", "--", *off)
-        idle = [entry["unit"] for entry in rendered.units if entry["active"]]
-        if not restart:
-            states = show(idle, "ActiveState")
-            idle = [unit for unit, state in states.items() if state.get("ActiveState") in ("inactive", "failed")]
+        active = [entry["unit"] for entry in rendered.units if entry["active"]]
+        idle = [unit for unit in active if restart or not _may_run(states[unit])]
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
@@ -603,16 +605,21 @@ class Enforcer:
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
 
-    def _install(self, runtime: Runtime, rendered: Rendered, exchanged: Sequence[str], record: dict[str, Any]) -> None:
+    def _install(
+        self,
+        runtime: Runtime,
+        states: Mapping[str, Mapping[str, str]],
+        exchanged: Iterable[str],
+        record: dict[str, Any],
+    ) -> None:
         """Nothing of ours runs here."""
         runtime.empty_volumes()
         record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
         records.save(self.directory, record)
-        states = show([entry["unit"] for entry in rendered.units], "LoadState", "NeedDaemonReload", "DropInPaths")
         drop_ins = _drop_ins(states)
         for path in drop_ins:
             files.remove(path)
-        for path in exchanged:
+        for path in sorted(exchanged):
             files.put(path)
         files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
         if exchanged or drop_ins or any(map(_must_be_read, states.values())):
@@ -1040,8 +1047,11 @@ def _foreign_states(units: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _running(units: Iterable[str]) -> list[str]:
-    states = show(sorted(units), "ActiveState")
-    return [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+    return [unit for unit, state in show(sorted(units), "ActiveState").items() if _may_run(state)]
+
+
+def _may_run(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") not in ("inactive", "failed")
 
 
 def _stop(units: Sequence[str], lost: bool = False) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import pwd
 import select
@@ -44,9 +44,9 @@ def run_probe(probe: Mapping[str, Any], target: Mapping[str, Any], pid: int) -> 
 # Becomes a command beside the daemon. It is a program of its own that is wholly loaded before it enters the daemon's
 # mounts, and knows the daemon's variables, which may name libraries to load, only when it is root no more.
 ENTER = r"""
-import ctypes, json, os, sys, warnings  # execvpe would import the last one beyond the point of no return
+import ctypes, marshal, os, sys, warnings  # execvpe would import the last one beyond the point of no return
 with os.fdopen(int(sys.argv[1]), "rb") as pipe:
-    order = json.load(pipe)
+    order = marshal.load(pipe)
 system = ctypes.CDLL(None, use_errno=True)
 def call(name, *arguments):
     if getattr(system, name)(*map(ctypes.c_ulong, arguments)):
@@ -78,7 +78,7 @@ def _exec(command: list[str], target: Mapping[str, Any], pid: int, timeout: floa
     if "enter" in target:  # the engine's own way into the container
         process = start_command([*target["enter"], *command], env={"PATH": PATH}, **_OWN_OUTPUT)
     else:
-        process = _enter(json.dumps(_order(command, target, pid)).encode())
+        process = _enter(marshal.dumps(_order(command, target, pid)))
     try:
         output = _output(process, deadline)
         process.wait(max(0.0, deadline - time.monotonic()))

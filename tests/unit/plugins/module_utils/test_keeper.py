@@ -27,7 +27,7 @@ from typing import Any
 import grpc
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils import keeper, network, probes
-from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import keeper_files
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import BACK_OFF, keeper_files
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -794,6 +794,29 @@ def test_a_broken_count_is_no_reason_not_to_start(
     (tmp_path / "run" / "x.service.backoff").write_text(content)
     keeper.back_off("x.service")
     assert clock.slept == []
+
+
+def test_the_first_start_does_without_the_keeper(tmp_path: Path, systemctl: Systemctl, clock: Clock) -> None:
+    """What the shell leaves then counts as the keeper's own; without the folder, as after a boot, the keeper is run."""
+    note = tmp_path / "run" / "x.service.backoff"
+
+    def start() -> bytes:
+        command = ["/bin/sh", "-c", BACK_OFF, "sh", str(note), "echo", "the keeper"]
+        done = subprocess.run(command, check=True, capture_output=True)
+        assert done.stderr == b""
+        return done.stdout
+
+    assert start() == b"the keeper\n"
+    note.parent.mkdir()
+    assert start() == b""
+    assert start() == b"the keeper\n"
+    began = float(note.read_text(encoding="ascii").split()[1])
+    assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) - began) < 60
+    clock.now = began + 1
+    for restarts in (1, 2):
+        systemctl.says(NRestarts=restarts)
+        keeper.back_off("x.service")
+    assert clock.slept == [10]
 
 
 # ----------------------------------------------------------------------------------------------- as the units start it
