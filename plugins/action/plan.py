@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +42,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     make_plan,
     narrowed,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.saved_plan import differences
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
 display = Display()
@@ -56,6 +59,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "to_revision": {"type": "int", "default": 0},
     "force": {"type": "bool", "default": False},
     "quiet": {"type": "bool", "default": False},
+    "plan_file": {"type": "path"},
+    "plan_file_use": {"type": "str", "choices": ["compare", "save"], "default": "compare"},
 }
 
 
@@ -83,6 +88,8 @@ class ActionModule(ActionBase):
             leases.begin(plan, seen)
         if not options["quiet"] and (options["others"] or not plan.unseen):
             display.display("\n".join(described(plan)))
+        if options["plan_file"] and (options["others"] or not plan.unseen):
+            _keep_to(plan, options["plan_file"], save=options["plan_file_use"] == "save")
         result.update(changed=False, plan=plan.as_dict())
         return result
 
@@ -126,6 +133,26 @@ class ActionModule(ActionBase):
             plan = narrowed(plan, lambda entry: entry.on_disk)
         run.begin(plan, _parts(plan, loaded, nodes, seen))
         return plan
+
+
+def _keep_to(plan: Plan, path: str, save: bool) -> None:
+    """Save the plan, or refuse to do anything else than what was saved."""
+    try:
+        if save:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(json.dumps(plan.as_dict()) + "\n")
+            return
+        with open(path, encoding="utf-8") as file:
+            saved = Plan.from_dict(json.load(file))
+    except OSError as error:
+        declaration.refuse([f"daemonset_plan_file: {path}: {os.strerror(error.errno or 0)}"])
+    except (ValueError, KeyError, TypeError):
+        declaration.refuse([f"daemonset_plan_file: {path} is no plan that this version of everynode.daemonset saved"])
+    else:
+        changed = differences(saved, plan)
+        if changed:
+            run.end()
+            declaration.refuse([f"the plan in {path} is not the plan any more:", *(f"  {one}" for one in changed)])
 
 
 Declared = list[tuple[Settings, dict[str, Wanted]]]

@@ -15,7 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run im
     current_plan,
     going_back,
     looking,
-    steps_on,
+    wrong,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     CREATE,
@@ -36,16 +36,13 @@ NOTHING_PLANNED = (
 ONLY_LISTING = ("syntax", "listhosts", "listtasks", "listtags")
 
 
-def planned(what: str, node: str | None = None) -> list[Any] | bool:
+def planned(what: str, node: str | None = None) -> list[Any]:
     """Empty where nothing is run (--syntax-check, --list-hosts), never all nodes by mistake; else a plan has to be.
 
-    With ``node``: whether that one takes part in the phase ``what``; or the nodes that it is to look at.
+    With ``node``, which goes with ``looking``: the nodes that this one is to look at.
     """
     if what == "looking":
         return list(looking()) if node is None else looking().get(node, [])
-    if node is not None:
-        refused = leases.refused()
-        return any(entry.takes_part(what) and settings.key not in refused for settings, entry in steps_on(node))
     plan = current_plan()
     if plan is None:
         if any(context.CLIARGS.get(option) for option in ONLY_LISTING):
@@ -53,11 +50,12 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         # Ansible itself would pass over each play without a host, and end with 0.
         raise AnsibleFilterError(NOTHING_PLANNED)
     if what in PHASES:
-        return plan.hosts(what)
+        # The batches are of all that was planned; who is refused is passed over in them.
+        return plan.hosts(what) if what == SWITCH else _ours(plan).hosts(what)
     if what == "present":
         return list(dict.fromkeys(entry.node for one in plan.daemonsets for entry in one.entries if entry.present))
-    if what == "changes":
-        return _first_changes(plan)
+    if what == "leading":
+        return plan.touched[:1]
     if what == "touched":
         return plan.touched
     if what == "batches":
@@ -76,17 +74,19 @@ def planned(what: str, node: str | None = None) -> list[Any] | bool:
         return batches.looks(plan)
     if what == "report":
         return _report(plan)
+    if what == "wrong":
+        found = wrong()
+        return [node for node in _report(plan) if node in found]
     raise AnsibleFilterError(
-        f"planned: {what!r} is none of {', '.join(PHASES)}, present, looking, changes, touched, switchable, batches, "
-        "rollback, witnesses, leased, settled, baking, report"
+        f"planned: {what!r} is none of {', '.join(PHASES)}, present, looking, leading, touched, switchable, batches, "
+        "rollback, witnesses, leased, settled, baking, report, wrong"
     )
 
 
-def _first_changes(plan: Plan) -> list[str]:
-    """Everything before the first batch, but for what is somebody else's."""
+def _ours(plan: Plan) -> Plan:
+    """The plan without what is somebody else's."""
     refused = leases.refused()
-    ours = replace(plan, daemonsets=tuple(one for one in plan.daemonsets if one.settings.key not in refused))
-    return list(dict.fromkeys(node for phase in (REMOVE, STAGE, CREATE) for node in ours.hosts(phase)))
+    return replace(plan, daemonsets=tuple(one for one in plan.daemonsets if one.settings.key not in refused))
 
 
 def _switchable(plan: Plan) -> list[str]:

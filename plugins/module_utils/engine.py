@@ -8,16 +8,13 @@ Nothing here changes what does not carry our label, but for images, which the ca
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import glob
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
@@ -68,7 +65,7 @@ UP = ("running", "restarting", "stopping", "removing")  # in these a process may
 
 def in_use(name: str) -> bool:
     """Whether the engine can be asked without starting it or making its storage; as the observation judges."""
-    if shutil.which(name, path=PATH) is None:
+    if not any(os.access(os.path.join(folder, name), os.X_OK) for folder in PATH.split(":")):
         return False
     return any(os.path.exists(path) for path in SIGNS_OF_USE[name])
 
@@ -134,6 +131,8 @@ def epoch(timestamp: str) -> float | None:
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])(\d\d):(\d\d))", timestamp)
     if match is None or timestamp.startswith("0001-"):
         return None
+    import calendar
+
     seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
     offset = (int(match[4]) * 60 + int(match[5])) * 60 if match[3] else 0
     return seconds - offset if match[3] == "+" else seconds + offset
@@ -261,6 +260,8 @@ class Engine:
 
         ``patience``: so many seconds may pass without anything arriving; Podman would wait for ever.
         """
+        import tempfile
+
         with _login_options(self.name, logins) as options, tempfile.TemporaryFile() as output:
             words = [*options, "pull"] if self.name == "docker" else ["pull", *options]
             process = start_command(
@@ -308,6 +309,8 @@ def _login_options(engine: str, logins: Mapping[str, Any]) -> Iterator[list[str]
     if not logins:
         yield []
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="everynode-", dir="/run") as folder:  # in memory, for root alone
         path = os.path.join(folder, "config.json")
         with open(path, "w", encoding="utf-8") as file:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from typing import Iterable, Mapping, NamedTuple
 
@@ -125,18 +124,25 @@ def same_tree(root: str, files: Mapping[str, File], directories: Mapping[str, in
     for name in wanted_directories:
         if not stat.S_ISDIR(found[name].st_mode) or stat.S_IMODE(found[name].st_mode) != directories.get(name, 0o755):
             return False
-    for name, file in files.items():
-        status = found[name]
-        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != file.mode:
-            return False
-        if (status.st_uid, status.st_gid) != (0, file.group) or read(os.path.join(root, name)) != file.content:
-            return False
-    return True
+    return all(same(os.path.join(root, name), file) for name, file in files.items())
+
+
+def same(path: str, file: File) -> bool:
+    """True if there is a file with this content, mode and owner, and no link."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != file.mode:
+        return False
+    return (status.st_uid, status.st_gid) == (0, file.group) and read(path) == file.content
 
 
 def remove(path: str) -> None:
     """Remove a file, a link or a whole folder; something absent is removed already."""
     if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
         shutil.rmtree(path)
         return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -25,7 +25,6 @@ def _unit(namespace: str, name: str) -> str:
 
 def arm(namespace: str, name: str, python: str, seconds: float) -> None:
     """In so many seconds the program puts back what stood before, unless it is disarmed."""
-    disarm(namespace, name)
     request = json.dumps({"namespace": namespace, "name": name, "order": {"act": "put_back"}})
     command = [
         "systemd-run",
@@ -40,6 +39,9 @@ def arm(namespace: str, name: str, python: str, seconds: float) -> None:
         request,
     ]
     done = run_command(command, capture_output=True)
+    if done.returncode:  # a timer of this name may be left from a run that was killed
+        disarm(namespace, name)
+        done = run_command(command, capture_output=True)
     if done.returncode:
         raise OSError("systemd-run failed: " + done.stderr.decode("utf-8", "replace").strip())
 

@@ -475,36 +475,41 @@ class Enforcer:
         definition = runtime.definition
         record = records.load(self.directory)
         wanted = [entry["unit"] for entry in rendered.units]
+        own, unit_files = self._own_units(), rendered.unit_files()
+        properties = ("ActiveState", "UnitFileState", "LoadState", "NeedDaemonReload", "DropInPaths")
+        states = show(sorted({*own, *wanted}), *properties)
         restart = terms.restart or self._needs_restart(runtime, rendered, found)
         if restart:
             # Another runtime's unit may have the same name in another place.
-            stale = [
-                unit
-                for unit in self._own_units()
-                if unit not in wanted or _unit_path(unit) not in rendered.unit_files()
-            ]
-            running = _running({*self._own_units(), *wanted})
+            stale = [unit for unit in own if unit not in wanted or _unit_path(unit) not in unit_files]
+            running = [unit for unit, state in states.items() if _may_run(state)]
             containers = self._own_containers(record["runtime"])
+            exchanged = {
+                path: file
+                for path, file in unit_files.items()
+                if _unit_of_file(path) in stale or not files.same(path, file)
+            }
             if not self.check_mode:
-                self._prepare(runtime, rendered, record, terms)
+                self._prepare(runtime, rendered, exchanged, record, terms)
             self._end(running, containers)
             try:
                 if stale:
                     self._act("remove " + ", ".join(stale), remove_units, stale)
+                    states.update(dict.fromkeys(stale, {}))
                 words = "put revision {} in place".format(definition["revision"])
-                self._act(words, self._install, runtime, rendered, record)
+                self._act(words, self._install, runtime, {unit: states[unit] for unit in wanted}, exchanged, record)
             except OSError:
                 systemctl("start", "--no-block", "--", *running, check=False)  # better the old one than none
                 raise
         else:
             self._remove_copies()
         self._replace_named_units(definition)
-        states = show([entry["unit"] for entry in rendered.units if entry["enabled"]], "UnitFileState")
-        off = [unit for unit, state in states.items() if state.get("UnitFileState") != "enabled"]
+        enabled = [entry["unit"] for entry in rendered.units if entry["enabled"]]
+        off = [unit for unit in enabled if states[unit].get("UnitFileState") != "enabled"]
         if off:
             self._act("enable " + ", ".join(off), systemctl, "enable", "--quiet", "--", *off)
-        states = show([entry["unit"] for entry in rendered.units if entry["active"]], "ActiveState")
-        idle = [unit for unit, state in states.items() if restart or state.get("ActiveState") in ("inactive", "failed")]
+        active = [entry["unit"] for entry in rendered.units if entry["active"]]
+        idle = [unit for unit in active if restart or not _may_run(states[unit])]
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
@@ -566,13 +571,17 @@ class Enforcer:
             return True  # something of the revision had to be written again
         loaded = show([entry["unit"] for entry in rendered.units], "NeedDaemonReload", "DropInPaths", "LoadState")
         return any(files.read(path) != file.content for path, file in rendered.unit_files().items()) or any(
-            state.get("NeedDaemonReload") == "yes"
-            or state.get("LoadState") != "loaded"
-            or unit + ".d/" in state.get("DropInPaths", "")
-            for unit, state in loaded.items()
+            _must_be_read(state) or unit + ".d/" in state.get("DropInPaths", "") for unit, state in loaded.items()
         )
 
-    def _prepare(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any], terms: Terms) -> None:
+    def _prepare(
+        self,
+        runtime: Runtime,
+        rendered: Rendered,
+        exchanged: Mapping[str, files.File],
+        record: dict[str, Any],
+        terms: Terms,
+    ) -> None:
         """All that takes room on a disk, while the old instance still runs.
 
         The record comes first, so that whatever follows is known to be ours; the timer that would put back what stands
@@ -598,7 +607,7 @@ class Enforcer:
             if ours and folder not in record["mount_points"]:
                 record["mount_points"].append(folder)
         records.save(self.directory, record)
-        for path, file in rendered.unit_files().items():
+        for path, file in exchanged.items():
             files.prepare(path, file)
 
     def _arm(self, runtime: Runtime, record: dict[str, Any], terms: Terms) -> None:
@@ -618,17 +627,25 @@ class Enforcer:
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
 
-    def _install(self, runtime: Runtime, rendered: Rendered, record: dict[str, Any]) -> None:
+    def _install(
+        self,
+        runtime: Runtime,
+        states: Mapping[str, Mapping[str, str]],
+        exchanged: Iterable[str],
+        record: dict[str, Any],
+    ) -> None:
         """Nothing of ours runs here."""
         runtime.empty_volumes()
         record["mount_points"] += [path for path in runtime.prepare_paths() if path not in record["mount_points"]]
         records.save(self.directory, record)
-        for path in _drop_ins([entry["unit"] for entry in rendered.units]):
+        drop_ins = _drop_ins(states)
+        for path in drop_ins:
             files.remove(path)
-        for path in sorted(rendered.unit_files()):
+        for path in sorted(exchanged):
             files.put(path)
         files.link(os.path.join("revisions", record["revision"]), os.path.join(self.directory, "current"))
-        systemctl("daemon-reload")
+        if exchanged or drop_ins or any(map(_must_be_read, states.values())):
+            systemctl("daemon-reload")
 
     def _as_before(self, former: Runtime) -> Terms:
         """To put a revision back is no new revision: it keeps its number."""
@@ -658,10 +675,13 @@ class Enforcer:
         definition = runtime.definition
         deadline = time.monotonic() + self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
         targets = runtime.targets()
-        before = self._restarts(runtime, targets)
-        pause = 0.1
+        # How often each container, and from the first look on each unit, was restarted before we began to wait.
+        before = {one.name: one.restarts for one in self._containers_of(runtime)}
+        pause = 0.2
         ready_since: float | None = None
         while True:
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
             waiting = self._not_ready(runtime, targets, before)
             now = time.monotonic()
             ready_since = None if waiting else ready_since or now
@@ -670,25 +690,15 @@ class Enforcer:
             hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
             if waiting and (now > deadline or hopeless):
                 raise InstanceError(self._failure(runtime, waiting, self.timeout if not hopeless else None))
-            time.sleep(pause)
-            pause = min(pause * 1.5, 1.0)
 
-    def _restarts(self, runtime: Runtime, targets: Mapping[str, keeper.Target]) -> dict[str, int]:
-        """How often each unit and container was restarted before we began to wait."""
-        names = [runtime.unit] if isinstance(runtime, Containers) else sorted(targets)
-        counts = {unit: int(state.get("NRestarts") or 0) for unit, state in show(names, "NRestarts").items()}
-        if isinstance(runtime, Containers):
-            counts.update({one.name: one.restarts for one in self._containers_of(runtime)})
-        return counts
-
-    def _containers_of(self, runtime: Containers) -> list[Container]:
-        try:
-            return runtime.engine.containers(self.key)
-        except EngineError:
-            return []
+    def _containers_of(self, runtime: Runtime) -> list[Container]:
+        with contextlib.suppress(EngineError):
+            if isinstance(runtime, Containers):
+                return runtime.engine.containers(self.key)
+        return []
 
     def _not_ready(
-        self, runtime: Runtime, targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+        self, runtime: Runtime, targets: Mapping[str, keeper.Target], before: dict[str, int]
     ) -> list[tuple[str, str, int]]:
         """(unit or container, why, restarts while we wait) of each that keeps the instance from being ready."""
         if not isinstance(runtime, Containers):
@@ -697,7 +707,7 @@ class Enforcer:
         return waiting or self._containers_not_ready(runtime, targets, before)
 
     def _containers_not_ready(
-        self, runtime: Containers, targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+        self, runtime: Containers, targets: Mapping[str, keeper.Target], before: dict[str, int]
     ) -> list[tuple[str, str, int]]:
         standing = {one.name: one for one in self._containers_of(runtime)}
         waiting = []
@@ -718,22 +728,15 @@ class Enforcer:
         return waiting
 
     def _units_not_ready(
-        self, names: Sequence[str], targets: Mapping[str, keeper.Target], before: Mapping[str, int]
+        self, names: Sequence[str], targets: Mapping[str, keeper.Target], before: dict[str, int]
     ) -> list[tuple[str, str, int]]:
         waiting = []
-        properties = (
-            "ActiveState",
-            "SubState",
-            "NRestarts",
-            "Result",
-            "ExecMainStatus",
-            "ActiveEnterTimestampMonotonic",
-            "Job",
-        )
-        states = show(names, *properties)
+        properties = ("SubState", "Result", "ExecMainStatus", "ActiveEnterTimestampMonotonic", "Job")
+        states = show(names, *keeper.STATE, *properties)
         clock = time.clock_gettime(time.CLOCK_MONOTONIC)
         for unit, state in states.items():
-            restarts = int(state.get("NRestarts") or 0) - before.get(unit, 0)
+            restarts = int(state.get("NRestarts") or 0)
+            restarts -= before.setdefault(unit, restarts)
             if state.get("ActiveState") in ("failed", "inactive") and not int(state.get("Job") or 0):
                 restarts = HOPELESS_RESTARTS  # systemd has given it up: what it depends on has failed
             if state.get("ActiveState") != "active":
@@ -741,7 +744,7 @@ class Enforcer:
             elif unit not in targets:
                 continue  # a pod's: what runs is asked of its containers
             elif "readiness" in targets[unit].probes:
-                probed = targets[unit].tick(eager=True)
+                probed = targets[unit].tick(eager=True, known=state)
                 if not probed["ready"]:
                     waiting.append((unit, "is not ready: " + (probed["message"] or "no answer yet"), restarts))
             elif state.get("SubState") == "running":
@@ -1066,8 +1069,11 @@ def _foreign_states(units: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _running(units: Iterable[str]) -> list[str]:
-    states = show(sorted(units), "ActiveState")
-    return [unit for unit, state in states.items() if state.get("ActiveState") not in ("inactive", "failed")]
+    return [unit for unit, state in show(sorted(units), "ActiveState").items() if _may_run(state)]
+
+
+def _may_run(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") not in ("inactive", "failed")
 
 
 def _stop(units: Sequence[str], lost: bool = False) -> None:
@@ -1083,10 +1089,15 @@ def _stop(units: Sequence[str], lost: bool = False) -> None:
         raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
 
 
-def _drop_ins(units: Sequence[str]) -> list[str]:
+def _must_be_read(state: Mapping[str, str]) -> bool:
+    """Whether systemd does not know a unit as it is on the disk."""
+    return state.get("NeedDaemonReload") == "yes" or state.get("LoadState") != "loaded"
+
+
+def _drop_ins(states: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Whatever was put beside our units by hand, by `systemctl edit` or `set-property`, lasting or until the reboot."""
-    found = {os.path.join(UNIT_DIRECTORY, unit + ".d") for unit in units}
-    for unit, state in show(units, "DropInPaths").items():
+    found = {path for path in (os.path.join(UNIT_DIRECTORY, unit + ".d") for unit in states) if os.path.lexists(path)}
+    for unit, state in states.items():
         folders = {os.path.dirname(path) for path in state.get("DropInPaths", "").split()}
         found |= {path for path in folders if path.endswith(f"/{unit}.d") and path.startswith(("/etc/", "/run/"))}
     return sorted(found)

@@ -4,8 +4,8 @@
 """What systemd starts beside a daemon between two applies: probes, the restart back-off, hooks.
 
 A copy of this file and of what it imports lies in every revision's folder, ``keeper.json`` beside it, and is run by
-units as ``python3 -IB keeper VERB [UNIT]``; nothing of it stays in memory. The instance module imports it to wait for
-readiness with the very same probes. Rules: Kubernetes' kubelet and prober.
+units as ``python3 -ISB keeper/__main__.py VERB [UNIT]``; nothing of it stays in memory. The instance module imports it
+to wait for readiness with the very same probes. Rules: Kubernetes' kubelet and prober.
 
 ``keeper.json`` is ``{"units": {UNIT: ENTRY}, "pod": POD or null}``. An ENTRY is ``{"probes": {"startup"|"liveness"|
 "readiness": PROBE}, "postStart": HOOK, "preStop": HOOK, "workingDirectory": PATH, "environment": {NAME: VALUE}}``,
@@ -24,7 +24,7 @@ import time
 from typing import Any, Mapping, NamedTuple
 
 from .commands import run_command, tell
-from .probes import FAILURES, LOOPBACK, http_answer, run_probe
+from .probes import LOOPBACK, run_probe
 
 RUN = "/run/everynode"
 STALE_PERIODS, STALE_SECONDS = 3, 30.0  # a verdict older than both counts for nothing any more
@@ -34,10 +34,12 @@ BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_RESET = 10.0, 300.0, 600.0  # seconds
 # ------------------------------------------------------------------------------------------------------ a unit's state
 
 
+STATE = ("ActiveState", "InvocationID", "MainPID", "ExecMainStartTimestampMonotonic", "NRestarts")
+
+
 def unit_state(unit: str) -> dict[str, str]:
-    names = "ActiveState,InvocationID,MainPID,ExecMainStartTimestampMonotonic,NRestarts"
     output = run_command(
-        ["systemctl", "show", "--property=" + names, "--", unit], stdout=subprocess.PIPE, check=True
+        ["systemctl", "show", "--property=" + ",".join(STATE), "--", unit], stdout=subprocess.PIPE, check=True
     ).stdout.decode("utf-8", "replace")
     return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
@@ -61,16 +63,16 @@ class Target:
         self.probes: Mapping[str, Mapping[str, Any]] = entry.get("probes", {})
         self.path = os.path.join(RUN, unit + ".json")
 
-    def tick(self, eager: bool = False) -> dict[str, Any]:
+    def tick(self, eager: bool = False, known: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run the probes that are due, act on liveness, save and return the state.
 
         ``eager`` runs the readiness probe of an unready unit whether it is due or not, as the kubelet may, so that a
-        rollout does not wait for a whole period.
+        rollout does not wait for a whole period. ``known``: the unit's STATE, if it was just asked.
         """
         os.makedirs(RUN, mode=0o755, exist_ok=True)
         with open(os.path.join(RUN, self.unit + ".lock"), "a", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            process = self.process()
+            process = self.process(known)
             state = self._load(process)
             if process.running:
                 restart = self._probe(state, process, eager)
@@ -83,8 +85,8 @@ class Target:
             self._restart(state)
         return state
 
-    def process(self) -> Process:
-        unit = unit_state(self.unit)
+    def process(self, known: Mapping[str, str] | None) -> Process:
+        unit = known or unit_state(self.unit)
         pid = int(unit.get("MainPID") or 0)
         return Process(
             running=unit.get("ActiveState") == "active" and pid > 0,
@@ -225,7 +227,7 @@ def back_off(unit: str) -> None:
     A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves
     a note.
     """
-    path, now = os.path.join(RUN, unit + ".backoff"), time.clock_gettime(time.CLOCK_MONOTONIC)
+    path, now = os.path.join(RUN, unit + ".backoff"), _boot_clock()
     by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or os.path.exists(_killed(unit))
     forget(_killed(unit))
     count, last = _restarts(path)
@@ -250,7 +252,7 @@ def may_restart(name: str) -> bool:
 
     If so, this restart is counted. Here the pause comes before the end of a process, with the kubelet after it.
     """
-    path, now = os.path.join(RUN, name + ".backoff"), time.clock_gettime(time.CLOCK_MONOTONIC)
+    path, now = os.path.join(RUN, name + ".backoff"), _boot_clock()
     count, last = _restarts(path)
     if now - last >= BACKOFF_RESET:
         count = 0
@@ -293,9 +295,11 @@ def call_hook(unit: str, name: str, action: Mapping[str, Any]) -> int:
     """A postStart or preStop hook: any answer will do, and systemd limits the time (kubelet: runHTTPHandler)."""
     if name == "preStop" and not int(unit_state(unit).get("MainPID") or 0):
         return 0  # the daemon ended by itself: Kubernetes has nothing to stop then, systemd runs ExecStop all the same
+    from . import network
+
     try:
-        http_answer(action, LOOPBACK, None)
-    except FAILURES as error:
+        network.http_answer(action, LOOPBACK, None)
+    except (OSError, ValueError) as error:
         tell(f"<4>{unit}: {name} hook failed: {error}")
         return 1
     return 0

@@ -57,7 +57,11 @@ SCRIPT = (
     r"""
 LC_ALL=C; PODMAN_IGNORE_CGROUPSV1_WARNING=1; export LC_ALL PODMAN_IGNORE_CGROUPSV1_WARNING
 root=/var/lib/everynode
-if [ "$(id -u)" != 0 ]; then echo 'everynode-observation needs root'; exit 0; fi
+uid=
+while read -r key rest uid others; do
+    if [ "$key" = Uid: ]; then break; fi
+done </proc/self/status
+if [ "$uid" != 0 ]; then echo 'everynode-observation needs root'; exit 0; fi
 if [ ! -d /run/systemd/system ]; then echo 'everynode-observation needs systemd'; exit 0; fi
 """
     + LISTING
@@ -160,7 +164,7 @@ for directory in "$root"/*/*/; do
         if [ "${found%% *}" != "$expected" ]; then
             echo 'damage=files were added or removed, or their owner or mode changed'
         fi
-        sed 1d fingerprints | sha256sum --check --quiet 2>/dev/null | sed 's/^/damage=/'
+        { read -r expected; sha256sum --check --quiet 2>/dev/null; } <fingerprints | sed 's/^/damage=/'
         if [ -f programs ]; then
             while IFS= read -r program; do
                 if [ ! -x "$program" ]; then echo "damage=the program $program is missing"; fi

@@ -33,7 +33,7 @@ DEFAULT_TIMEOUT = 60
 
 
 def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
-    """As a module's result: "changed", "actions", "staging"; "observation", or "failed" and "msg"; "diff" if asked."""
+    """As a module's result: "changed", "actions", "staging"; "failed" and "msg"; "diff" if asked; "observation"."""
     namespace, name, check_mode = request["namespace"], request["name"], bool(request.get("check_mode"))
     enforcer = Enforcer(namespace, name, request.get("timeout") or DEFAULT_TIMEOUT, check_mode)
     secrets = _opened(request.get("secrets") or "")
@@ -48,7 +48,9 @@ def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         result.update(failed=True, msg=f"{namespace}/{name}: {said}")
     result.update(changed=bool(enforcer.actions), actions=enforcer.actions, staging=enforcer.staging)
-    if not check_mode:
+    # What is only staged runs as before, and whoever is going to confirm a switch is told then.
+    told_later = request["order"]["act"] == "staged" or request["order"].get("terms", {}).get("confirm")
+    if not check_mode and (result.get("failed") or not told_later):
         with contextlib.suppress(InstanceError, OSError):
             result["observation"] = enforcer.look().as_dict()
     if request.get("diff"):

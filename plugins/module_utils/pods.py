@@ -17,11 +17,9 @@ after `docker create`, "environment": {what no file of variables can hold}, "cpu
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
-import tarfile
 import time
 from typing import Any, Callable, Mapping, Sequence
 
@@ -29,7 +27,7 @@ from . import keeper
 from .commands import PATH, run_command, tell
 from .engine import CONTAINER, REVISION, Container, Engine, EngineError, epoch
 from .keeper import Process, Target
-from .probes import FAILURES, LOOPBACK, http_answer
+from .probes import LOOPBACK
 
 PAUSE_IMAGE = "everynode/pause"
 # Only links: what runs in it is the host's own /usr, which is mounted there.
@@ -231,8 +229,10 @@ class Pod:
             elif "sleep" in action:
                 time.sleep(min(action["sleep"]["seconds"], seconds or action["sleep"]["seconds"]))
             else:
-                http_answer(action["httpGet"], self.address(self.engine.inspect([container])[0]), seconds)
-        except (EngineError, *FAILURES) as error:
+                from . import network
+
+                network.http_answer(action["httpGet"], self.address(self.engine.inspect([container])[0]), seconds)
+        except (EngineError, OSError, ValueError) as error:
             tell(f"<4>{container}: {name} hook failed: {error}")
             return False
         return True
@@ -258,6 +258,9 @@ def ensure_pause_image(engine: Engine) -> bool:
 
 
 def pause_archive() -> bytes:
+    import io
+    import tarfile
+
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         folder = tarfile.TarInfo("usr")
@@ -281,7 +284,7 @@ class ContainerTarget(Target):
         self.container = container
         self.path = os.path.join(keeper.RUN, state_file(name))
 
-    def process(self) -> Process:
+    def process(self, known: Mapping[str, str] | None) -> Process:
         container = self.container or self.pod.engine.inspect([self.unit])[0]
         since = epoch(container.started)
         age = time.time() - since if since else 0.0

@@ -10,8 +10,6 @@ input. It is also what puts a revision back that nobody confirmed. It runs only 
 
 from __future__ import annotations
 
-import compileall
-import hashlib
 import os
 import sys
 import time
@@ -20,7 +18,7 @@ from typing import Mapping
 from . import files
 from .files import File
 from .observation import PROGRAMS
-from .sources import source_of
+from .sources import PACKAGE, source_of
 
 KEPT_SECONDS = 86400.0  # another version may yet be asked to put a revision back
 MAIN = """\
@@ -37,17 +35,18 @@ main()
 
 
 def own_sources() -> dict[str, bytes]:
-    """The modules of this folder by their paths in it, as they were loaded."""
-    package = __name__.rpartition(".")[0] + "."
-    return {
-        name[len(package) :].replace(".", "/") + ".py": source_of(module)
-        for name, module in sorted(sys.modules.items())
-        if name.startswith(package) and not hasattr(module, "__path__")
-    }
+    """The modules of this folder by their paths in it."""
+    import pkgutil
+
+    found = pkgutil.walk_packages(sys.modules[PACKAGE].__path__, PACKAGE + ".")
+    names = [module.name[len(PACKAGE) + 1 :] for module in found if not module.ispkg]
+    return {name.replace(".", "/") + ".py": source_of(name) for name in names}
 
 
 def version_of(sources: Mapping[str, bytes]) -> str:
     """The name that a program of these sources has on a node."""
+    import hashlib
+
     digest = hashlib.sha256()
     for name, source in sorted(sources.items()):
         digest.update(f"{name} {len(source)}\n".encode() + source)
@@ -60,6 +59,9 @@ def folder(version: str) -> str:
 
 def install(python: str) -> str:
     """Have this version on the node; returns its folder."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.dirname(here) == PROGRAMS:
+        return here  # it is what runs
     sources = own_sources()
     root = folder(version_of(sources))
     if not os.path.isdir(root):
@@ -69,8 +71,10 @@ def install(python: str) -> str:
         packages = {os.path.dirname(name) for name in content}
         content.update({f"{package}/__init__.py": File(b"", 0o644) for package in packages})
         content["__main__.py"] = File(MAIN.encode(), 0o644)
-        content["run"] = File(f'#!/bin/sh\nexec "{python}" -IB "{root}" "$@"\n'.encode(), 0o755)
+        content["run"] = File(f'#!/bin/sh\nexec "{python}" -ISB "{root}/__main__.py" "$@"\n'.encode(), 0o755)
         files.create_tree(beside, content, {})
+        import compileall
+
         compileall.compile_dir(beside, ddir=root, quiet=2)
         try:
             os.rename(beside, root)

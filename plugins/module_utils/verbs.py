@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping, Sequence
 
-from . import keeper, pods
+from . import keeper
 
 
 def main(arguments: Sequence[str], path: str) -> int:
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str], path: str) -> int:
         probe(configuration)
         return 0
     if configuration["pod"]:
+        from . import pods
+
         return pods.call(configuration["pod"], verb)
     entry = dict(configuration["units"][unit], journal=True)
     if verb == "wait-started":
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str], path: str) -> int:
 
 def probe(configuration: Mapping[str, Any]) -> None:
     if configuration["pod"]:
+        from . import pods
+
         pods.call(configuration["pod"], "sync")
     for unit, entry in sorted(configuration["units"].items()):
         if entry["probes"].keys() & {"liveness", "readiness"}:

@@ -58,6 +58,16 @@ options:
     description: Try revisions again that failed, or were undone.
     type: bool
     default: false
+  plan_file:
+    description:
+      - A file on the control node for the plan, as JSON. An apply with a plan that was saved is refused if anything
+        that the plan depends on has changed since.
+    type: path
+  plan_file_use:
+    description: With V(save) the plan is written there, with V(compare) this plan has to be that one.
+    type: str
+    choices: [compare, save]
+    default: compare
   quiet:
     description: Do not print the plan.
     type: bool

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -356,6 +354,9 @@ def _node_resolver() -> dict[str, list[str]]:
 
 def _csv(fields: Sequence[str]) -> str:
     """--mount takes a line of comma-separated values, so that a path may hold commas and quotes."""
+    import csv
+    import io
+
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()

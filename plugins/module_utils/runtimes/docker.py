@@ -42,7 +42,7 @@ class Docker(Containers):
             "[Service]",
             "Type=oneshot",
             "RemainAfterExit=yes",
-            "ExecStartPre=-+" + self.keeper_command("back-off", self.unit),
+            "ExecStartPre=" + self.back_off(self.unit),
             "ExecStart=" + self.keeper_command("start"),
             "ExecStop=-" + self.keeper_command("stop"),
             "TimeoutStartSec=infinity",

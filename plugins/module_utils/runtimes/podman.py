@@ -123,7 +123,7 @@ class Podman(Containers):
 
     def _supervision(self) -> list[str]:
         return [
-            "ExecStartPre=-+" + self.keeper_command("back-off", self.unit),
+            "ExecStartPre=" + self.back_off(self.unit),
             "ExecStartPre=" + self.keeper_command("prepare"),
             "ExecStartPost=" + self.keeper_command("started"),
             "ExecStop=-" + self.keeper_command("stop"),

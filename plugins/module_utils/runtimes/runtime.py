@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import importlib.util
 import json
 import math
 import os
@@ -29,14 +30,20 @@ OUR_ENVIRONMENT = f"/usr/bin/env -i PATH={PATH} "
 VALIDATION_SECONDS = 120  # for everynode/validate
 RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
 NOT_THE_REVISIONS = ("minReadySeconds", "validate")  # of a definition: changing these changes nothing that runs
-KEEPER_MODULES = (commands, engine, keeper, pods, probes, verbs)
+KEEPER_MODULES = [module.__name__.rpartition(".")[2] for module in (commands, engine, keeper, pods, probes, verbs)]
+KEEPER_MODULES += ["network"]  # by its name, for what it imports takes long to load
+# The first start since a boot or an apply waits for nothing, so it does without the keeper.
+BACK_OFF = """\
+read -r now rest </proc/uptime; set -C; { echo "0 $now" >"$1"; } 2>/dev/null || { shift; exec "$@"; }"""
 KEEPER_MAIN = """\
 import os
 import sys
 
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, here)
+
 from everynode.verbs import main
 
-here = os.path.dirname(os.path.abspath(__file__))
 sys.exit(main(sys.argv[1:], os.path.join(os.path.dirname(here), "keeper.json")))
 """
 HOST_PATH_TESTS = {
@@ -87,6 +94,9 @@ class Runtime:
         runtime = definition["runtime"]
         self.folder = definition["revision"] + ("" if runtime == "systemd" else "." + runtime)
         self.revision = os.path.join(self.directory, "revisions", self.folder)
+        # What units say of their revision they say of the one in place: an update that leaves them as they are, because
+        # it only changes variables or files, does not need systemd to read them all again.
+        self.current = os.path.join(self.directory, "current")
         self.volumes = {volume["name"]: volume for volume in definition["volumes"]}
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -156,12 +166,16 @@ class Runtime:
             "[Unit]",
             "Description=" + specifiers(description),
             f"{MARK}={self.key}",
-            "X-Everynode-Revision=" + self.definition["revision"],
         ]
 
     def keeper_command(self, verb: str, unit: str = "") -> str:
-        words = [node_python(), "-IB", os.path.join(self.revision, "keeper"), verb]
+        words = [node_python(), "-ISB", os.path.join(self.current, "keeper/__main__.py"), verb]
         return OUR_ENVIRONMENT + " ".join(quote(word) for word in words + ([unit] if unit else []))
+
+    def back_off(self, unit: str) -> str:
+        """Before each start of a unit."""
+        guarded = " ".join(map(quote, ("/bin/sh", "-c", BACK_OFF, "sh", os.path.join(RUN, unit + ".backoff"))))
+        return f"-+{OUR_ENVIRONMENT}{guarded} {self.keeper_command('back-off', unit)}"
 
     def _part_of(self) -> list[str]:
         """A timer must not outlive, by somebody's hand, what it looks after."""
@@ -178,7 +192,8 @@ class Runtime:
 
     def _timer(self, period: int) -> list[str]:
         lines = self.head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of()
-        lines += ["", "[Timer]", "OnActiveSec=1", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
+        # The first time soon after a boot; whoever starts it in an apply has just asked by himself.
+        lines += ["", "[Timer]", f"OnActiveSec={min(period, 10)}", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
     def _prober(self) -> list[str]:
@@ -343,8 +358,11 @@ def as_json(data: Any) -> bytes:
 def node_python() -> str:
     """The node's own Python, if the keeper can run on it: Ansible's may lie in somebody's virtual environment."""
     python = "/usr/bin/python3"
-    check = "import ctypes, ssl, sys; sys.exit(sys.version_info < (3, 8))"
-    usable = os.path.exists(python) and not run_command([python, "-I", "-c", check], capture_output=True).returncode
+    if sys.executable == python:
+        usable = all(importlib.util.find_spec(module) for module in ("_ctypes", "_ssl"))
+    else:
+        check = "import ctypes, ssl, sys; sys.exit(sys.version_info < (3, 8))"
+        usable = os.path.exists(python) and not run_command([python, "-I", "-c", check], capture_output=True).returncode
     return python if usable or not sys.executable else sys.executable
 
 
@@ -352,8 +370,7 @@ def keeper_files() -> dict[str, File]:
     """The keeper and what it imports, as a folder that Python can run."""
     found = {"keeper/__main__.py": File(KEEPER_MAIN.encode(), 0o644), "keeper/everynode/__init__.py": File(b"", 0o644)}
     for module in KEEPER_MODULES:
-        name = module.__name__.rpartition(".")[2]
-        found[f"keeper/everynode/{name}.py"] = File(source_of(module), 0o644)
+        found[f"keeper/everynode/{module}.py"] = File(source_of(module), 0o644)
     return found
 
 

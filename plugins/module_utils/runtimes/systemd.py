@@ -95,7 +95,7 @@ class Systemd(Runtime):
             lines.append(("Requires=" if other["role"] == "init" else "Wants=") + self.unit(other))
         lines += ["", "[Service]"]
         lines += self._process(container)
-        lines += self._sandbox(container)
+        lines += self._sandbox(container, self.current)
         lines += _limits(container["resources"])
         return lines + ["", "[Install]", "WantedBy=multi-user.target"]
 
@@ -104,7 +104,7 @@ class Systemd(Runtime):
         command = [quote(word) for word in container["argv"]]
         for index in self.secrets["arguments"].get(container["name"], {}):
             command[int(index)] = f'"${{EVERYNODE_ARGUMENT_{index}}}"'
-        environment = os.path.join(self.revision, "environment", container["name"])
+        environment = os.path.join(self.current, "environment", container["name"])
         lines = [
             "EnvironmentFile=" + specifiers(environment),
             "WorkingDirectory=" + specifiers(container["workingDirectory"] or "/"),
@@ -115,7 +115,7 @@ class Systemd(Runtime):
             return lines + ["Type=oneshot", "RemainAfterExit=yes", "TimeoutStartSec=infinity", loop + " ".join(command)]
         lines += [
             "Type=exec",
-            "ExecStartPre=-+" + self.keeper_command("back-off", unit),
+            "ExecStartPre=" + self.back_off(unit),
             "ExecStart=" + " ".join(command),
         ]
         lines += self._hooks(container["lifecycle"], unit)
@@ -149,13 +149,16 @@ class Systemd(Runtime):
             return f"/bin/sleep {action['sleep']['seconds']}"
         return "+" + self.keeper_command(name, unit)
 
-    def _sandbox(self, container: Mapping[str, Any]) -> list[str]:
+    def _sandbox(self, container: Mapping[str, Any], root: str) -> list[str]:
+        """``root``: where the unit finds its revision."""
         lines = []
         for mount in container["mounts"]:
             source, read_only = self.mount_source(mount)
             # A folder that is the host's own at its own place needs no mount, unless everything else becomes read-only.
             if source == mount["target"] and not read_only and not container["security"]["readOnlyRoot"]:
                 continue
+            if self.volumes[mount["volume"]]["kind"] == "files":
+                source = os.path.join(root, os.path.relpath(source, self.revision))
             kind = "BindReadOnlyPaths=" if read_only else "BindPaths="
             # Before an ExecStartPre has made it, the volume in memory is not there after a boot.
             missing = "-" if in_memory(self.volumes[mount["volume"]]) else ""
@@ -247,7 +250,7 @@ class Systemd(Runtime):
             "ExecStart=" + command,
             *[
                 line.replace("Paths=", "Paths=-", 1) if "Paths=" in line and 'Paths="-' not in line else line
-                for line in self._sandbox(container)
+                for line in self._sandbox(container, self.revision)
             ],
             *_limits(container["resources"]),
         ]

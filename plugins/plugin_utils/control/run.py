@@ -234,6 +234,11 @@ def verdict(node: str) -> list[str]:
     return [str(sentence) for sentence in found]
 
 
+def wrong() -> list[str]:
+    """The nodes that are not as declared."""
+    return list(_read("verdict.json") or {})
+
+
 def _write(name: str, data: Any) -> None:
     descriptor = os.open(_path(name), os.O_WRONLY | os.O_TRUNC | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -12,8 +12,8 @@ from ansible_collections.everynode.daemonset.plugins.filter.planned import plann
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
 
-EVERYTHING = ["remove", "stage", "create", "switch", "changes", "touched", "switchable", "batches"]
-EVERYTHING += ["witnesses", "leased", "settled", "baking", "report"]
+EVERYTHING = ["remove", "stage", "create", "switch", "leading", "touched", "switchable", "batches"]
+EVERYTHING += ["witnesses", "leased", "settled", "baking", "report", "wrong"]
 
 
 def entry(node, state, step="none", phase=""):
@@ -38,13 +38,6 @@ def test_a_run_without_a_plan_is_an_error(what):
         planned(what)
 
 
-def test_whether_one_node_takes_part():
-    entries = (entry("a/b", "outdated", "replace", "switch"), entry("c", "up to date"))
-    run.begin(Plan((DaemonSetPlan(Settings("default", "agent"), entries),), (("a/b",),)))
-    assert [planned(what, "a/b") for what in ("remove", "stage", "create", "switch")] == [False, True, False, True]
-    assert [planned(what, "c") for what in ("remove", "stage", "create", "switch")] == [False] * 4
-
-
 def test_the_hosts_of_each_play():
     entries = (
         entry("a", "up to date"),
@@ -60,7 +53,7 @@ def test_the_hosts_of_each_play():
         "stage": ["c", "d"],
         "create": ["c", "e"],
         "switch": ["d"],
-        "changes": ["b", "c", "d", "e"],
+        "leading": ["b"],
         "touched": ["b", "c", "d", "e"],
         "switchable": ["d"],
         "batches": [1],
@@ -69,7 +62,10 @@ def test_the_hosts_of_each_play():
         "settled": [],
         "baking": [],
         "report": ["b", "c", "d", "e", "f"],
+        "wrong": [],
     }
+    run.set_verdict({"f": ["this node is unreachable"], "of another play": ["so is this"]})
+    assert planned("wrong") == ["f"]
 
 
 def test_a_halted_daemonset_is_not_switched_any_more():

@@ -26,8 +26,8 @@ from typing import Any
 
 import grpc
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils import keeper, probes
-from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import keeper_files
+from ansible_collections.everynode.daemonset.plugins.module_utils import keeper, network, probes
+from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import BACK_OFF, keeper_files
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -351,21 +351,21 @@ def test_grpc_answers_with_padding_pings_and_settings() -> None:
         body = b"\0\0\0\0\2\x08\x01"
         with connection:
             connection.sendall(
-                probes._frame(probes.SETTINGS, 0, 0, b"") + probes._frame(probes.PING, 0, 0, b"12345678")
+                network._frame(network.SETTINGS, 0, 0, b"") + network._frame(network.PING, 0, 0, b"12345678")
             )
-            connection.sendall(probes._frame(probes.DATA, probes.PADDED, 1, b"\3" + body + b"\0\0\0"))
-            connection.sendall(probes._frame(probes.HEADERS, probes.END_HEADERS | probes.END_STREAM, 1, b"\x88"))
+            connection.sendall(network._frame(network.DATA, network.PADDED, 1, b"\3" + body + b"\0\0\0"))
+            connection.sendall(network._frame(network.HEADERS, network.END_HEADERS | network.END_STREAM, 1, b"\x88"))
             while chunk := connection.recv(4096):
                 acknowledged.append(chunk)
 
     with listening(answering) as port:
         assert probe(grpc={"port": port}) == (True, "")
         deadline = time.monotonic() + 5
-        wanted = probes._frame(probes.PING, probes.ACK, 0, b"12345678")
+        wanted = network._frame(network.PING, network.ACK, 0, b"12345678")
         while wanted not in b"".join(acknowledged) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert wanted in b"".join(acknowledged)
-        assert probes._frame(probes.SETTINGS, probes.ACK, 0, b"") in b"".join(acknowledged)
+        assert network._frame(network.SETTINGS, network.ACK, 0, b"") in b"".join(acknowledged)
 
 
 # ---------------------------------------------------------------------------------------------------------------- exec
@@ -796,6 +796,29 @@ def test_a_broken_count_is_no_reason_not_to_start(
     assert clock.slept == []
 
 
+def test_the_first_start_does_without_the_keeper(tmp_path: Path, systemctl: Systemctl, clock: Clock) -> None:
+    """What the shell leaves then counts as the keeper's own; without the folder, as after a boot, the keeper is run."""
+    note = tmp_path / "run" / "x.service.backoff"
+
+    def start() -> bytes:
+        command = ["/bin/sh", "-c", BACK_OFF, "sh", str(note), "echo", "the keeper"]
+        done = subprocess.run(command, check=True, capture_output=True)
+        assert done.stderr == b""
+        return done.stdout
+
+    assert start() == b"the keeper\n"
+    note.parent.mkdir()
+    assert start() == b""
+    assert start() == b"the keeper\n"
+    began = float(note.read_text(encoding="ascii").split()[1])
+    assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) - began) < 60
+    clock.now = began + 1
+    for restarts in (1, 2):
+        systemctl.says(NRestarts=restarts)
+        keeper.back_off("x.service")
+    assert clock.slept == [10]
+
+
 # ----------------------------------------------------------------------------------------------- as the units start it
 
 
@@ -810,7 +833,7 @@ def test_the_copy_beside_a_revision_runs_by_itself(systemctl: Systemctl, tmp_pat
     (folder / "keeper.json").write_text(json.dumps({"units": {"x.service": unit}, "pod": None}))
 
     def run(verb: str) -> int:
-        command = [sys.executable, "-IB", str(folder / "keeper"), verb, "x.service"]
+        command = [sys.executable, "-ISB", str(folder / "keeper" / "__main__.py"), verb, "x.service"]
         return subprocess.run(command, check=False, capture_output=True).returncode
 
     assert run("wait-started") == 1

@@ -96,7 +96,6 @@ def test_a_daemon_starts_at_boot_restarts_for_ever_and_carries_the_mark() -> Non
     assert text.one("Restart") == "always"
     assert text.one("StartLimitIntervalSec") == "0"
     assert text.one("X-Everynode-Instance") == "default/agent"
-    assert re.fullmatch("[0-9a-f]{12}", text.one("X-Everynode-Revision"))
     assert text.one("WorkingDirectory") == "/"
 
 
@@ -113,7 +112,7 @@ def test_the_record_of_units_says_what_must_be_enabled_running_and_probed() -> N
 def test_back_off_comes_before_every_start() -> None:
     command = main_unit({}).one("ExecStartPre")
     assert command.startswith("-+")
-    assert command.endswith(f'keeper" "back-off" "{BASE}.service"')
+    assert command.endswith(f'keeper/__main__.py" "back-off" "{BASE}.service"')
 
 
 def test_grace() -> None:
@@ -192,7 +191,7 @@ def test_liveness_and_readiness_are_asked_by_one_timer_as_often_as_the_quickest_
     }
     units = units_of(rendered(pod_of(container)))
     assert Unit(units[f"{BASE}._probes.timer"].content).one("OnUnitInactiveSec") == "5"
-    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper" "probe"')
+    assert Unit(units[f"{BASE}._probes.service"].content).one("ExecStart").endswith('keeper/__main__.py" "probe"')
 
 
 def test_without_probes_nothing_ever_runs_beside_the_daemon() -> None:
@@ -211,7 +210,7 @@ def test_hooks() -> None:
     assert text.one("ExecStartPost") == '"/bin/sh" "-c" "echo \\"$$HOME\\" 100%%"'
     assert text.one("ExecStop").endswith(" /bin/sleep 3")
     web = main_unit({"lifecycle": {"preStop": {"httpGet": {"port": 80}}}})
-    assert web.one("ExecStop").endswith(f'keeper" "preStop" "{BASE}.service"')
+    assert web.one("ExecStop").endswith(f'keeper/__main__.py" "preStop" "{BASE}.service"')
 
 
 def test_the_keeper_travels_with_its_revision() -> None:
@@ -391,7 +390,7 @@ def test_paths_are_quoted() -> None:
 
 def test_volumes_of_files_are_read_only_and_in_the_revision() -> None:
     source = mounted({"configMap": {"name": "c"}}, CONFIG_MAP).one("BindReadOnlyPaths")
-    assert re.match(rf'"{ROOT}/revisions/[0-9a-f]{{12}}/volumes/v":"/mnt/v":rbind', source)
+    assert re.match(rf'"{ROOT}/current/volumes/v":"/mnt/v":rbind', source)
     one = mounted({"configMap": {"name": "c"}}, CONFIG_MAP, subPath="a.conf", mountPath="/etc/a.conf")
     assert re.search('/volumes/v/a.conf":"/etc/a.conf"', one.one("BindReadOnlyPaths"))
 
