@@ -85,20 +85,35 @@ def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]
 
 
 def within_limits(settings: Settings, entries: Sequence[Entry], budget: int, room: int) -> list[Entry]:
-    """With too many unreachable nodes nothing is updated; without any budget left nothing that serves is touched."""
-    unreachable = [entry.node for entry in entries if entry.should_run and entry.state == UNREACHABLE]
+    """With too many unreachable nodes nothing is updated; nothing that serves is touched without any budget left, nor
+    beside an unavailable node of another topology value."""
+    too_many = _too_many_unreachable(settings, entries)
+    unavailable = [entry for entry in entries if uses_budget(entry)]
+    where = names([entry.node for entry in unavailable])
+    topologies = {entry.topology for entry in unavailable}
+
+    def reason(entry: Entry) -> str:
+        if entry.phase != SWITCH:
+            return ""
+        if too_many and _is_update(entry):
+            return too_many
+        if room <= 0:
+            return f"maxUnavailable, which is {nodes_of(budget)} here, is used up by {where}"
+        if topologies - {entry.topology}:
+            return f"everynode/topology: {settings.policy.topology} is another one where nodes are unavailable: {where}"
+        return ""
+
+    reasons = [reason(entry) for entry in entries]
+    return [kept_back(entry, why, blocked=True) if why else entry for entry, why in zip(entries, reasons, strict=True)]
+
+
+def _too_many_unreachable(settings: Settings, entries: Iterable[Entry]) -> str:
+    eligible = [entry for entry in entries if entry.should_run]
+    unreachable = sum(entry.state == UNREACHABLE for entry in eligible)
     limit = settings.policy.max_unreachable
-    too_many = len(unreachable) > scaled_value(limit, _eligible(entries))
-    reason = (
-        f"{nodes_of(len(unreachable))} cannot be reached, more than everynode/max-unreachable: {limit}"
-        if too_many
-        else f"maxUnavailable, {nodes_of(budget)}, is used up by {names([e.node for e in entries if uses_budget(e)])}"
-    )
-
-    def concerned(entry: Entry) -> bool:
-        return entry.phase == SWITCH and (room <= 0 or (too_many and _is_update(entry)))
-
-    return [kept_back(entry, reason, blocked=True) if concerned(entry) else entry for entry in entries]
+    if unreachable <= scaled_value(limit, len(eligible)):
+        return ""
+    return f"{nodes_of(unreachable)} cannot be reached, which is more than everynode/max-unreachable: {limit}"
 
 
 def uses_budget(entry: Entry) -> bool:

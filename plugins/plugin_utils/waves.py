@@ -49,7 +49,8 @@ def waves_of(policy: Policy, entries: Sequence[Entry]) -> tuple[Wave, ...]:
     target = 0
     for step in _up_to_all(policy.steps):
         target = max(target, step.target(len(eligible)))
-        waves.append(Wave(str(step.nodes), target, step.bake, step.pause, len(done) >= target))
+        pause = step.pause and target < len(eligible)  # after all nodes there is nothing to wait with
+        waves.append(Wave(str(step.nodes), target, step.bake, pause, len(done) >= target))
     return tuple(replace(wave, pause=wave.pause and index >= passed) for index, wave in enumerate(waves))
 
 

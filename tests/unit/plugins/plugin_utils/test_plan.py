@@ -8,7 +8,6 @@ import json
 from collections import Counter
 
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, Instance, Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils import plan as planning
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.description import described
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
@@ -20,46 +19,24 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     renewed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import status
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import names
 from hypothesis import given
 from hypothesis import strategies as st
 
-NOW = 1_800_000_000.0
-FACTS = Facts("x86_64", "debian", "12", "boot", "host", "192.0.2.1", 2, 1 << 30, 252, "apt", ("docker",), NOW)
-RUNS = Wanted("new", True, True)
-STAYS_AWAY = Wanted("new", False, False, "the node has not the label disk=ssd")
-TOLERATED_ONCE = Wanted("new", False, True, "the taint maintenance:NoSchedule is not tolerated")
-UNREACHABLE = Seen(None, planning.UNREACHABLE, "connection refused")
-
-
-def instance(name="agent", **values):
-    given_values = {
-        "namespace": "default",
-        "name": name,
-        "revision": "new",
-        "runtime": "systemd",
-        "intact": True,
-        "damage": (),
-        "running": True,
-        "ready": True,
-        "ready_since": NOW - 100,
-        "reason": "",
-        "restarts": 0,
-        "created": NOW - 1000,
-    }
-    return Instance(**{**given_values, **values})
-
-
-def seen(*instances):
-    return Seen(Observation(FACTS, instances), "", "")
-
-
-HEALTHY_OLD = {"revision": "old"}
-BROKEN_OLD = {"revision": "old", "ready": False, "ready_since": None, "reason": "it has failed"}
-STOPPED = {"intact": False, "damage": ("the unit is stopped",), "running": False, "ready": False, "ready_since": None}
-EDITED = {"intact": False, "damage": ("the unit was edited",)}
-STARTING = {"ready": False, "ready_since": None, "reason": "its readiness probe has not succeeded yet"}
-HALF_WRITTEN = {**STOPPED, "revision": None, "damage": ("no revision was put in place",)}
+from tests.unit.plugins.plugin_utils.fleet import (
+    BROKEN_OLD,
+    EDITED,
+    HALF_WRITTEN,
+    HEALTHY_OLD,
+    NOW,
+    RUNS,
+    STARTING,
+    STAYS_AWAY,
+    STOPPED,
+    TOLERATED_ONCE,
+    UNREACHABLE,
+    instance,
+    seen,
+)
 
 
 @pytest.mark.parametrize(
@@ -225,35 +202,6 @@ def test_a_newer_look_remembers_why_a_node_is_not_eligible():
     plan = make_plan([(Settings("default", "agent"), {"web1": STAYS_AWAY})], ["web1"], {"web1": seen(instance())})
     (entry,) = renewed(plan, {"web1": seen()}).daemonsets[0].entries
     assert (entry.state, entry.reason) == ("not eligible", STAYS_AWAY.reason)
-
-
-def test_the_words_of_a_plan():
-    nodes = ["web1", "web2", "web3", "web4", "db1"]
-    wanted = {**dict.fromkeys(nodes, RUNS), "db1": STAYS_AWAY}
-    observed = {
-        "web1": seen(),
-        "web2": seen(instance(revision="old")),
-        "web3": seen(instance(revision="old")),
-        "web4": UNREACHABLE,
-        "db1": seen(),
-    }
-    assert described(make_plan([(Settings("default", "agent"), wanted)], nodes, observed)) == [
-        "default/agent: 4 of 5 nodes should run it",
-        "  create: web1: there is no instance on this node",
-        "  replace, at most 1 at a time: web2, web3: it has an older revision",
-        "  unreachable: web4: connection refused",
-        "batch 1 of 2: web2",
-        "batch 2 of 2: web3",
-    ]
-
-
-def test_the_words_of_a_plan_with_nothing_to_do():
-    plan = make_plan([(Settings("default", "agent"), {"web1": RUNS})], ["web1"], {"web1": seen(instance())})
-    assert described(plan) == ["default/agent: 1 of 1 node should run it; nothing to do"]
-
-
-def test_long_lists_of_nodes_are_cut():
-    assert names([f"n{number}" for number in range(14)]).endswith("n11 and 2 more")
 
 
 # Invariants, whatever the situation.
