@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from . import restraint
-from .int_or_percent import scaled_value
 from .judgement import (
     ABSENT,
     CREATE,
@@ -56,7 +55,7 @@ from .judgement import (
     Wanted,
     judge,
 )
-from .policy import CONTINUE, WINDOW
+from .policy import WINDOW
 from .rollout import Pod, Target, sync
 from .waves import Completion, Wave, bake_left, completions, in_waves, pack, turns, waves_of
 
@@ -107,6 +106,7 @@ class DaemonSetPlan:
     settings: Settings
     entries: tuple[Entry, ...]  # one for each node of the inventory, in its order
     steps: tuple[Wave, ...] = ()  # of its rollout; an entry's wave is its place here
+    room: int = 0  # how many nodes a batch may make unavailable: the budget without what is used up already
     bake_left: float = 0.0  # seconds to wait before the first batch, for the steps that are completed already
 
     @property
@@ -119,15 +119,9 @@ class DaemonSetPlan:
         return self.settings.strategy.numbers(self.desired).max_unavailable
 
     @property
-    def room(self) -> int:
-        """How many of them a batch may make unavailable."""
-        return self.budget - sum(map(restraint.uses_budget, self.entries))
-
-    @property
     def tolerated_failures(self) -> int:
         """How many failed nodes do not halt its rollout."""
-        policy = self.settings.policy
-        return scaled_value(policy.max_failures, self.desired) if policy.on_failure == CONTINUE else 0
+        return restraint.tolerated_failures(self.settings, self.desired)
 
     @property
     def completed_steps(self) -> int:
@@ -192,6 +186,7 @@ class Plan:
                     "settings": daemonset.settings.as_dict(),
                     "entries": [entry.as_dict() for entry in daemonset.entries],
                     "steps": [asdict(wave) for wave in daemonset.steps],
+                    "room": daemonset.room,
                     "bake_left": daemonset.bake_left,
                 }
                 for daemonset in self.daemonsets
@@ -208,6 +203,7 @@ class Plan:
                     settings=Settings.from_dict(daemonset["settings"]),
                     entries=tuple(Entry(**entry) for entry in daemonset["entries"]),
                     steps=tuple(Wave(**wave) for wave in daemonset["steps"]),
+                    room=daemonset["room"],
                     bake_left=daemonset["bake_left"],
                 )
                 for daemonset in data["daemonsets"]
@@ -290,8 +286,10 @@ def _decided(settings: Settings, judged: Sequence[Entry]) -> DaemonSetPlan:
     entries = in_waves(waves, restraint.halted_or_paused(settings, entries))
     entries = restraint.until_resume(waves, entries)
     plan = DaemonSetPlan(settings, tuple(entries), waves)
-    entries = restraint.within_limits(settings, entries, plan.budget, plan.room)
-    return replace(plan, entries=tuple(entries), bake_left=bake_left(waves, entries, settings.min_ready_seconds))
+    room = max(0, plan.budget - len(restraint.left_unavailable(settings, entries)))
+    entries = restraint.within_limits(settings, entries, plan.budget)
+    left = bake_left(waves, entries, settings.min_ready_seconds)
+    return replace(plan, entries=tuple(entries), room=room, bake_left=left)
 
 
 def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:

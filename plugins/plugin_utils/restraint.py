@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .int_or_percent import scaled_value
-from .judgement import NONE, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
+from .judgement import NONE, OUTDATED, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
 from .policy import CONTINUE
 from .waves import Wave
 from .words import names, nodes_of
@@ -55,16 +55,21 @@ def _halted(settings: Settings, entries: Iterable[Entry]) -> str:
     """Why nothing is updated anywhere: what the nodes remember of failures of the wanted revision; "" if nothing."""
     eligible = [entry for entry in entries if entry.should_run]
     failed = [entry for entry in eligible if entry.failed]
-    policy = settings.policy
-    allowed = scaled_value(policy.max_failures, len(eligible)) if policy.on_failure == CONTINUE else 0
+    allowed = tolerated_failures(settings, len(eligible))
     if len(failed) <= allowed:
         return ""
     where = names([entry.node for entry in failed])
-    excess = f", which is more than everynode/max-failures: {policy.max_failures}" if allowed else ""
+    excess = f", which is more than everynode/max-failures: {settings.policy.max_failures}" if allowed else ""
     return (
         f"the rollout is halted: revision {failed[0].wanted} failed on {where}{excess}; "
         "change the manifest, or try it again with -e daemonset_force=true"
     )
+
+
+def tolerated_failures(settings: Settings, eligible: int) -> int:
+    """How many failed nodes do not halt the rollout."""
+    policy = settings.policy
+    return scaled_value(policy.max_failures, eligible) if policy.on_failure == CONTINUE else 0
 
 
 def _paused(settings: Settings, entries: Iterable[Entry]) -> str:
@@ -84,11 +89,11 @@ def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]
     ]
 
 
-def within_limits(settings: Settings, entries: Sequence[Entry], budget: int, room: int) -> list[Entry]:
+def within_limits(settings: Settings, entries: Sequence[Entry], budget: int) -> list[Entry]:
     """With too many unreachable nodes nothing is updated; nothing that serves is touched without any budget left, nor
     beside an unavailable node of another topology value."""
     too_many = _too_many_unreachable(settings, entries)
-    unavailable = [entry for entry in entries if uses_budget(entry)]
+    unavailable = left_unavailable(settings, entries)
     where = names([entry.node for entry in unavailable])
     topologies = {entry.topology for entry in unavailable}
 
@@ -97,7 +102,7 @@ def within_limits(settings: Settings, entries: Sequence[Entry], budget: int, roo
             return ""
         if too_many and _is_update(entry):
             return too_many
-        if room <= 0:
+        if len(unavailable) >= budget:
             return f"maxUnavailable, which is {nodes_of(budget)} here, is used up by {where}"
         if topologies - {entry.topology}:
             return f"everynode/topology: {settings.policy.topology} is another one where nodes are unavailable: {where}"
@@ -116,13 +121,25 @@ def _too_many_unreachable(settings: Settings, entries: Iterable[Entry]) -> str:
     return f"{nodes_of(unreachable)} cannot be reached, which is more than everynode/max-unreachable: {limit}"
 
 
-def uses_budget(entry: Entry) -> bool:
-    """Whether it is unavailable and nobody waits for it: --limit leaves it out, or the wanted revision failed there.
+def left_unavailable(settings: Settings, entries: Iterable[Entry]) -> list[Entry]:
+    """Those that use up the budget, because nobody waits for them to become available.
 
-    All others are made available before the first batch begins, or the rollout halts. What cannot be reached is counted
-    apart, and so is what an operator holds.
+    --limit leaves them out, or the wanted revision failed there, or they are kept back. All others are made available
+    before the first batch begins, or the rollout halts. What cannot be reached is counted apart, and so is what an
+    operator holds; under OnDelete it is for humans to replace things.
     """
-    return entry.should_run and entry.present and not entry.available and (not entry.selected or entry.failed)
+    return [
+        entry
+        for entry in entries
+        if entry.should_run
+        and entry.present
+        and not entry.available
+        and (
+            not entry.selected
+            or entry.failed
+            or (entry.step == NONE and entry.state == OUTDATED and not settings.on_delete)
+        )
+    ]
 
 
 def _is_update(entry: Entry) -> bool:

@@ -117,11 +117,17 @@ def test_a_restart_is_not_staged():
 @pytest.mark.parametrize("on_failure", ["revert", "halt", "rollback"])
 def test_a_failure_anywhere_halts_what_is_to_be_updated(on_failure):
     looks = {"a": REFUSED, "b": OLD, "c": seen(instance(**BROKEN_OLD)), "d": seen(), "e": seen(instance(**EDITED))}
-    plan = planned(looks, on_failure=on_failure)
+    plan = planned(looks, on_failure=on_failure, max_unavailable=2)
     assert [entry.step for entry in entries_of(plan)] == ["none", "none", "none", "create", "repair"]
     assert plan.not_as_declared == ["a", "b", "c", "d", "e"]
     assert "the rollout is halted: revision new failed on a;" in entries_of(plan)[1].reason
     assert planned(looks, on_failure=on_failure, forced=True).hosts("switch") == ["e", "a", "b"]
+
+
+def test_what_is_broken_and_kept_back_uses_up_the_budget():
+    looks = {"a": seen(instance(**BROKEN_OLD)), "b": OLD}
+    assert planned(looks, partition=1).hosts("switch") == []
+    assert planned(looks, partition=1, max_unavailable=2).hosts("switch") == ["b"]
 
 
 def test_the_failed_revision_may_be_what_runs_there():
