@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Failure
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
@@ -36,14 +37,14 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import 
     Policy,
     Step,
 )
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.unit.plugins.plugin_utils import fleet
 
 MIN_READY = 10  # seconds
+ENOUGH = 6  # applies: one for each pause that it comes to, and a few
 NAMES = ("one", "two")
 GOOD, BAD = "good{}", "bad{}"  # revisions; nothing makes a bad one ready
 
@@ -85,6 +86,7 @@ class Fleet:
         self.policies = dict(zip(NAMES, policies, strict=False))
         self.budgets = budgets
         self.wanted = dict.fromkeys(self.policies, GOOD.format(0))
+        self.revisions = [GOOD.format(0)]
         self.ours = {name: set() for name in self.policies}  # unavailable since we stopped what served there
 
     # What is known.
@@ -265,7 +267,7 @@ class Fleet:
         return self.random.sample(list(things), len(things))
 
     def may_be_killed(self):
-        if self.faults and self.random.random() < 0.03:
+        if self.faults and self.random.random() < 0.05:
             raise Killed
 
     # What must never be.
@@ -345,130 +347,121 @@ POLICIES = st.builds(
 BUDGETS = st.sampled_from([1, 2, 3, "30%", "100%"])
 
 
-DEEDS = ["reachable", "veto", "eligible", "crash", "edit", "lose"]
+MACHINES = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("12")), min_size=1, max_size=7)
 
 
-class Rollouts(RuleBasedStateMachine):
-    @initialize(data=st.data(), count=st.integers(1, 7), daemonsets=st.integers(1, 2))
-    def begin(self, data, count, daemonsets):
-        machines = [
-            Machine(f"n{number}", data.draw(st.sampled_from("ab")), data.draw(st.sampled_from("12")))
-            for number in range(count)
-        ]
-        policies = [data.draw(POLICIES) for _number in range(daemonsets)]
-        self.revisions = 0
-        self.fleet = Fleet(machines, policies, {name: data.draw(BUDGETS) for name in NAMES})
-        for machine in machines:
-            for name in self.fleet.policies:
-                if data.draw(st.integers(0, 4)):
-                    machine.things[name] = Thing("good0", "good0", fleet.NOW - 100)
+@st.composite
+def fleets(draw):
+    """Most nodes have what was declared first."""
+    policies = draw(st.lists(POLICIES, min_size=1, max_size=len(NAMES)))
+    machines = [Machine(f"n{number}", kind, rack) for number, (kind, rack) in enumerate(draw(MACHINES))]
+    world = Fleet(machines, policies, {name: draw(BUDGETS) for name in NAMES})
+    late = draw(st.sets(st.sampled_from(list(world.machines)), max_size=1))
+    for machine in machines:
+        for name in world.policies:
+            if machine.name not in late:
+                machine.things[name] = Thing("good0", "good0", fleet.NOW - 100)
+    return world
 
-    def some(self, random):
-        return random.choice(list(self.fleet.machines.values()))
 
-    @rule(random=st.randoms(use_true_random=False), faults=st.booleans(), forced=st.booleans(), limited=st.booleans())
-    def apply(self, random, faults, forced, limited):
-        left_out = [name for name in self.fleet.machines if limited and random.random() < 0.5]
-        self.fleet.apply(random, left_out, forced, faults)
+# What may happen between two applies.
 
-    @rule(random=st.randoms(use_true_random=False), good=st.integers(0, 3))
-    def change_the_manifest(self, random, good):
-        self.revisions += 1
-        self.fleet.wanted[random.choice(list(self.fleet.policies))] = (GOOD if good else BAD).format(self.revisions)
 
-    @rule(random=st.randoms(use_true_random=False), policy=POLICIES, budget=BUDGETS)
-    def change_the_policy(self, random, policy, budget):
-        name = random.choice(list(self.fleet.policies))
-        self.fleet.policies[name], self.fleet.budgets[name] = policy, budget
+def nothing(world, random):
+    pass
 
-    @rule(random=st.randoms(use_true_random=False))
-    def ask_for_a_restart(self, random):
-        name = random.choice(list(self.fleet.policies))
-        for machine in self.fleet.machines.values():
-            if name in machine.things:
-                machine.things[name].restart_due = True
 
-    @rule(
-        random=st.randoms(use_true_random=False),
-        deed=st.sampled_from(["reachable", "veto", "eligible", "crash", "edit", "lose"]),
-    )
-    def something_happens_to_a_node(self, random, deed):
-        machine = self.some(random)
-        if deed in ("reachable", "eligible"):
-            setattr(machine, deed, not getattr(machine, deed))
-        elif deed == "veto":
-            machine.veto = "" if machine.veto else "a disk is being changed"
+def a_new_manifest(world, random):
+    number = len(world.revisions)
+    world.revisions.append((BAD if random.random() < 0.3 else GOOD).format(number))
+    world.wanted[random.choice(list(world.policies))] = world.revisions[-1]
+
+
+def an_older_manifest(world, random):
+    world.wanted[random.choice(list(world.policies))] = random.choice(world.revisions)
+
+
+def a_restart(world, random):
+    name = random.choice(list(world.policies))
+    for machine in world.machines.values():
+        if name in machine.things:
+            machine.things[name].restart_due = True
+
+
+def to_a_node(world, random):
+    """Its network, its operator, its labels, or its instances."""
+    machine = random.choice(list(world.machines.values()))
+    deed = random.choice(["reachable", "reachable", "veto", "veto", "eligible", "crash", "edit", "lose"])
+    if deed in ("reachable", "eligible"):
+        setattr(machine, deed, not getattr(machine, deed))
+    elif deed == "veto":
+        machine.veto = "" if machine.veto else "a disk is being changed"
+    elif deed == "lose":
+        machine.things.clear()
+    for thing in machine.things.values():
+        thing.ready_since = None if deed == "crash" else thing.ready_since
+        thing.intact = thing.intact and deed != "edit"
+
+
+def time(world, random):
+    """What was not confirmed in time has gone back."""
+    world.now += random.choice([1, 30, 300])
+    for machine in world.machines.values():
         for thing in machine.things.values():
-            if deed == "crash":
-                thing.ready_since = None
-            if deed == "edit":
-                thing.intact = False
-        if deed == "lose":
-            machine.things.clear()
-
-    @rule(seconds=st.sampled_from([1, 30, 300]))
-    def time_goes_by(self, seconds):
-        """And what was not confirmed goes back."""
-        self.fleet.now += seconds
-        for machine in self.fleet.machines.values():
-            for thing in machine.things.values():
-                if not thing.confirmed and thing.good:
-                    thing.revision, thing.confirmed, thing.ready_since = thing.good, True, self.fleet.now
-        self.fleet.settle()
-
-    @rule(random=st.randoms(use_true_random=False))
-    def pause(self, random):
-        for machine in self.fleet.machines.values():
-            for thing in machine.things.values():
-                thing.paused = "ada at noon"
-
-    @rule()
-    def resume(self):
-        plan = self.fleet.plan()
-        for daemonset in plan.daemonsets:
-            for entry in daemonset.entries:
-                thing = self.fleet.machines[entry.node].things.get(daemonset.settings.name)
-                if thing is not None:
-                    thing.paused = ""
-                    if entry.revision == entry.wanted:
-                        thing.passed = (entry.wanted, daemonset.completed_steps)
-
-    def teardown(self):
-        """Once faults end and nothing forbids it, it converges: a round for each pause that it comes to, and a few."""
-        if not hasattr(self, "fleet"):
-            return
-        world = self.fleet
-        for machine in world.machines.values():
-            machine.reachable, machine.veto = True, ""
-        for name, policy in world.policies.items():
-            world.policies[name] = replace(policy, partition=0)
-            if world.wanted[name].startswith("bad"):
-                world.wanted[name] = GOOD.format("last")
-        for _round in range(8):
-            world.apply(NO_RANDOM, forced=True)
-            self.resume()
-        plan = world.plan()
-        assert plan.touched == []
-        assert plan.not_as_declared == []
-        for machine in world.machines.values():
-            for name in world.policies:
-                assert (name in machine.things) == machine.eligible
-                if machine.eligible:
-                    assert machine.things[name].revision == world.wanted[name]
-                    assert world.available(name, machine)
-        assert world.ours == {name: set() for name in world.policies}
+            if not thing.confirmed and thing.good:
+                thing.revision, thing.confirmed, thing.ready_since = thing.good, True, world.now
+    world.settle()
 
 
-class _NoRandom:
-    """Everything in its order."""
-
-    @staticmethod
-    def sample(things, count):
-        return things[:count]
+def a_pause(world, random):
+    for machine in world.machines.values():
+        for thing in machine.things.values():
+            thing.paused = "ada at noon"
 
 
-NO_RANDOM = _NoRandom()
-Rollouts.TestCase.settings = hypothesis_settings(
-    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestRollouts = Rollouts.TestCase
+def a_resume(world, random):
+    for daemonset in world.plan().daemonsets:
+        for entry in daemonset.entries:
+            thing = world.machines[entry.node].things.get(daemonset.settings.name)
+            if thing is not None:
+                thing.paused = ""
+                if entry.revision == entry.wanted:
+                    thing.passed = (entry.wanted, daemonset.completed_steps)
+
+
+EVENTS = [nothing, a_new_manifest, a_new_manifest, an_older_manifest, a_restart, to_a_node, time, a_pause, a_resume]
+ROUNDS = st.tuples(st.sampled_from(EVENTS), st.booleans(), st.booleans(), st.integers(0, 3))
+
+
+@given(fleets(), st.lists(ROUNDS, max_size=10), st.integers(0, 2**32))
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_rollout_does_no_harm_and_gets_done(world, rounds, seed):
+    random = Random(seed)
+    for event, faults, limited, forced in rounds:
+        event(world, random)
+        left_out = [name for name in world.machines if limited and random.random() < 0.5]
+        world.apply(random, left_out, forced=not forced, faults=faults)
+    faults_end(world)
+    for _round in range(ENOUGH):
+        world.apply(random, forced=True)
+        a_resume(world, random)
+    plan = world.plan()
+    assert (plan.touched, plan.not_as_declared) == ([], [])
+    for machine in world.machines.values():
+        for name in world.policies:
+            assert (name in machine.things) == machine.eligible
+            if machine.eligible:
+                assert machine.things[name].revision == world.wanted[name]
+                assert world.available(name, machine)
+    assert not any(world.ours.values())
+
+
+def faults_end(world):
+    """And nothing forbids the rollout any more."""
+    for machine in world.machines.values():
+        machine.reachable, machine.veto = True, ""
+    for name, policy in world.policies.items():
+        world.policies[name] = replace(policy, partition=0)
+        if world.wanted[name].startswith("bad"):
+            world.wanted[name] = GOOD.format("last")
+    a_resume(world, None)
