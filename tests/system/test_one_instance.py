@@ -101,6 +101,7 @@ def test_check_mode_tells_and_does_nothing(
 def test_a_change_replaces_it(nodes: list[Node], inventory: Callable[..., Path], manifest: str, tmp_path: Path) -> None:
     apply(inventory(), manifest)
     before = [node.run(f"systemctl show -P MainPID {UNIT}").stdout for node in nodes]
+    units = [node.run(f"ls --inode /etc/systemd/system/{UNIT}").stdout for node in nodes]
     changed = write(tmp_path / "beacon.yaml", beacon(env=[{"name": "COLOUR", "value": "blue"}]))
     done = apply(inventory(), changed)
     assert done.code == 0, done.output
@@ -108,6 +109,8 @@ def test_a_change_replaces_it(nodes: list[Node], inventory: Callable[..., Path],
         now = node.run(f"systemctl show -P MainPID {UNIT}").stdout
         assert now != pid
         assert "COLOUR=blue" in node.run(f"tr '\\0' '\\n' </proc/{now.strip()}/environ").stdout.split("\n")
+    # A variable is nothing of the unit, so systemd need not read that anew.
+    assert [node.run(f"ls --inode /etc/systemd/system/{UNIT}").stdout for node in nodes] == units
     assert_one_each(nodes, inventory(), changed)
 
 
