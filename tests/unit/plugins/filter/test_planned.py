@@ -84,12 +84,12 @@ def test_what_is_somebody_elses_is_left_alone():
     run.begin(plan)
     leases.begin(plan, {})
     assert planned("witnesses") == ["a"]
-    assert planned("switch", "a")
+    assert planned("stage") == ["a"]
     found = leases.load()
     found.needs["default/x"].refusal = "it is bert's"
     leases.save(found)
     assert planned("switchable") == planned("witnesses") == []
-    assert not planned("switch", "a")
+    assert planned("stage") == []
 
 
 def test_with_nothing_to_do_the_report_runs_on_one_node_of_the_play():
