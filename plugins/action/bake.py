@@ -36,7 +36,7 @@ display = Display()
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "node": {"type": "str"},
-    "until": {"type": "float"},
+    "moment": {"type": "float"},
     "observe_timeout": {"type": "int", "default": OBSERVE_SECONDS},
 }
 
@@ -56,8 +56,8 @@ class ActionModule(ActionBase):
         if plan and not self._task.check_mode:
             node = options["node"] or str(task_vars["inventory_hostname"])
             watcher = _Watcher(plan, node, Host(self, task_vars), options["observe_timeout"])
-            if options["until"] is not None:
-                watcher.look_at(options["until"], speak=True)
+            if options["moment"] is not None:
+                watcher.look_at(options["moment"], speak=True)
             else:
                 watcher.look_often(speak=node == task_vars["ansible_play_hosts"][0])
         return result

@@ -80,12 +80,12 @@ def _act(enforcer: Enforcer, order: Mapping[str, Any], secrets: Mapping[str, Any
         raise InstanceError(f"{enforcer.key}: this node knows no order {act!r}")
 
 
-def main() -> None:
+def main() -> int:
     """The program's: one request, as its argument (which anybody on the node can read) or on its standard input."""
     request = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
     result = carry_out(request)
     sys.stdout.write(RESULT + json.dumps(result) + "\n")
-    sys.exit(1 if result.get("failed") else 0)
+    return 1 if result.get("failed") else 0
 
 
 def _opened(secrets: str) -> dict[str, Any]:

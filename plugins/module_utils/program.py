@@ -30,7 +30,7 @@ sys.path.insert(0, here)
 
 from everynode.orders import main
 
-main()
+sys.exit(main())
 """
 
 

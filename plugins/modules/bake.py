@@ -20,7 +20,7 @@ options:
   node:
     description: The host to look at, which the task is delegated to; by default this one.
     type: str
-  until:
+  moment:
     description:
       - Look once, so many seconds after it began to bake. Without it, look again and again until the time is over.
     type: float
@@ -63,7 +63,7 @@ EXAMPLES = r"""
 - name: Watch what is updated while the step bakes
   everynode.daemonset.bake:
     node: "{{ item.node }}"
-    until: "{{ item.until }}"
+    moment: "{{ item.moment }}"
   loop: "{{ 'baking' | everynode.daemonset.planned }}"
   loop_control:
     label: "{{ item.node }}"

@@ -51,7 +51,7 @@ def fleet(tmp_path: Path) -> Iterator[tuple[list[Node], Path]]:
         cluster.down()
 
 
-def swarm(colour: str, program: str = SERVE, readiness: dict[str, Any] = SOON, **spec: Any) -> dict[str, Any]:
+def swarm(colour: str, program: str = SERVE, readiness: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     one = daemonset(
         NAME,
         {"terminationGracePeriodSeconds": 2},
@@ -59,7 +59,7 @@ def swarm(colour: str, program: str = SERVE, readiness: dict[str, Any] = SOON, *
         image="host:///bin/sh",
         args=["-c", program],
         env=[{"name": "COLOUR", "value": colour}],
-        readinessProbe=readiness,
+        readinessProbe=readiness or SOON,
     )
     one["spec"] |= {"updateStrategy": {"rollingUpdate": {"maxUnavailable": f"{BUDGET:.0%}"}}, **spec}
     return one

@@ -45,7 +45,7 @@ def batch_of(plan: Plan, nodes: list[str]) -> int | None:
 
 
 def looks(plan: Plan) -> list[dict[str, Any]]:
-    """What is to be looked at, and when, while the step bakes that the current batch ended: node, until, and the looks
+    """What is to be looked at, and when, while the step bakes that the current batch ended: node, moment, and the looks
     of the same time together.
     """
     batch = current()
@@ -53,7 +53,7 @@ def looks(plan: Plan) -> list[dict[str, Any]]:
         return []
     nodes = to_watch(plan, batch, troubles(plan))
     seconds = max(due(plan, batch).values(), default=0.0)
-    return [{"node": node, "until": at} for at in moments(seconds, len(nodes)) for node in nodes]
+    return [{"node": node, "moment": at} for at in moments(seconds, len(nodes)) for node in nodes]
 
 
 def settled(plan: Plan) -> list[str]:
