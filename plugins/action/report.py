@@ -67,7 +67,9 @@ def _explained(plan: Plan, problems: list[run.Problem]) -> Plan:
         failure = failures.get((entry.node, daemonset.settings.key))
         if failure is not None:
             return replace(entry, reason=_first_line(failure))
-        gate = run.in_the_way(daemonset.settings.key, entry.phase, entry.step, problems, daemonset.tolerated_failures)
+        gate = run.in_the_way(
+            daemonset.settings.key, entry.phase, entry.step, problems, daemonset.tolerated_failures, entry.wave
+        )
         if gate is None:
             return entry
         return replace(entry, reason=f"{entry.reason}; the rollout is halted because {gate.node} failed")

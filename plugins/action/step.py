@@ -102,7 +102,7 @@ class _Steps:
 
     def _take(self, settings: Settings, entry: Entry) -> None:
         tolerated = self._part.tolerated[settings.key]
-        gate = run.in_the_way(settings.key, self.phase, entry.step, run.problems(), tolerated)
+        gate = run.in_the_way(settings.key, self.phase, entry.step, run.problems(), tolerated, entry.wave)
         if gate is not None:
             self._say(settings, f"left as it is, the rollout is halted because {gate.node} failed")
             return
@@ -120,7 +120,7 @@ class _Steps:
         why = "" if self.phase == STAGE else self._host.is_reachable(self._options["observe_timeout"])
         if why:
             self._host.seen = Seen(None, UNREACHABLE, why)
-            self._fail(settings, f"unreachable, so it was not touched: {why}", halts=False)
+            self._fail(settings, f"unreachable, so it was not touched: {why}", halts=False, wave=entry.wave)
             return
         try:
             with self._host.within(self._options["step_timeout"]):
@@ -230,11 +230,11 @@ class _Steps:
             return "removed"
         return f"{_PAST[entry.step]}, revision {entry.wanted} is available"
 
-    def _fail(self, settings: Settings, message: str, halts: bool) -> None:
+    def _fail(self, settings: Settings, message: str, halts: bool, wave: int = 0) -> None:
         look = self._host.seen.observation if self._host.seen else None
         instance = look.instance(settings.namespace, settings.name) if look else None
         serves = instance is not None and instance.ready
-        run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts, serves))
+        run.add_problem(run.Problem(self.node, settings.key, self.phase, message, halts, serves, wave))
         first, *rest = message.split("\n")
         self._say(settings, f"failed to {self.phase}: {first}", color="red")
         for line in rest:

@@ -39,6 +39,7 @@ class Problem(NamedTuple):
     message: str
     halts: bool  # whether the rollout of this DaemonSet must not go on, unless its policy tolerates that
     serves: bool = False  # whether the node has an instance that is ready all the same, the former one
+    wave: int = 0  # which step of the rollout it belongs to
 
 
 def _folder() -> str:
@@ -187,16 +188,23 @@ def problems() -> list[Problem]:
         return []
 
 
-def in_the_way(daemonset: str, phase: str, step: str, found: Iterable[Problem], tolerated: int = 0) -> Problem | None:
+def in_the_way(
+    daemonset: str, phase: str, step: str, found: Iterable[Problem], tolerated: int = 0, wave: int = 0
+) -> Problem | None:
     """The gate: the problem that forbids this step, if there is one.
 
     A failure in staging forbids to replace anything anywhere; one in a later phase forbids all later batches. What is
     missing or stopped may be started all the same: nothing can be lost there. ``tolerated``: so many nodes may fail, if
-    they went back to what they had and serve.
+    they went back to what they had and serve. ``wave``: the step of the rollout that this one belongs to; it does not begin
+    while a node of an earlier one was only missed, for then that is not completed.
     """
     failed: set[str] = set()
     for problem in found:
-        if problem.daemonset != daemonset or not problem.halts:
+        if problem.daemonset != daemonset:
+            continue
+        if not problem.halts:
+            if phase == problem.phase == SWITCH and problem.wave < wave:
+                return problem
             continue
         if problem.phase == STAGE:
             if phase == SWITCH or step == REPLACE:

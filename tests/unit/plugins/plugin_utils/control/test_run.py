@@ -121,6 +121,12 @@ def test_so_many_failed_nodes_are_tolerated(found, tolerated, forbidden):
     assert (run.in_the_way("default/agent", "switch", "replace", found, tolerated) is not None) == forbidden
 
 
+def test_a_step_waits_for_all_of_the_one_before():
+    missed = run.Problem("web1", "default/agent", "switch", "unreachable, so it was not touched", False, wave=0)
+    assert run.in_the_way("default/agent", "switch", "replace", [missed], wave=0) is None
+    assert run.in_the_way("default/agent", "switch", "replace", [missed], wave=1) == missed
+
+
 def forked(act) -> int:
     worker = os.fork()
     if worker == 0:
