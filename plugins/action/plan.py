@@ -26,6 +26,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import (
     UnknownRevision,
     as_it_is,
+    in_haste,
     instances,
     target_of_undo,
     undone,
@@ -178,7 +179,7 @@ def _undone(declared: Declared, seen: Mapping[str, Seen], to_revision: int) -> D
         except UnknownRevision as error:
             errors.append(f"{settings.key}: {error}")
         else:
-            result.append((settings, undone(wanted, found, number)))
+            result.append((in_haste(settings), undone(wanted, found, number)))
     if errors:
         declaration.refuse(errors)
     return result

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..module_utils.observation import Instance, Past
-from .plan import Seen, Wanted
+from .plan import Seen, Settings, Wanted
 from .table import aligned
 
 NONE_GIVEN = "<none>"
@@ -77,6 +77,13 @@ def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
 def undone(wanted: Mapping[str, Wanted], found: Mapping[str, Instance], number: int) -> dict[str, Wanted]:
     """What every node should have after going back to that revision; one that never had it keeps what it has."""
     return {node: _undone_on(wish, found.get(node), number) for node, wish in wanted.items()}
+
+
+def in_haste(settings: Settings) -> Settings:
+    """To go back is no rollout of anything new: no steps and no windows, but the budget and the racks as ever."""
+    return replace(
+        settings, policy=replace(settings.policy, steps=(), canary=None, partition=0, window="", paused=False)
+    )
 
 
 def as_it_is(wanted: Mapping[str, Wanted], found: Mapping[str, Instance]) -> dict[str, Wanted]:

@@ -195,8 +195,8 @@ def in_the_way(
 
     A failure in staging forbids to replace anything anywhere; one in a later phase forbids all later batches. What is
     missing or stopped may be started all the same: nothing can be lost there. ``tolerated``: so many nodes may fail, if
-    they went back to what they had and serve. ``wave``: the step of the rollout that this one belongs to; it does not begin
-    while a node of an earlier one was only missed, for then that is not completed.
+    they went back to what they had and serve. ``wave``: the rollout's step that this belongs to, which does not begin
+    after one where a node was missed: that one is not completed.
     """
     failed: set[str] = set()
     for problem in found:

@@ -10,11 +10,13 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import
     UnknownRevision,
     as_it_is,
     history_table,
+    in_haste,
     revisions,
     target_of_undo,
     undone,
 )
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Wanted
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Settings, Wanted
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import Policy, Step
 
 ONE, TWO, THREE = Past("aaa", 1, 10.0, "first"), Past("bbb", 2, 20.0), Past("ccc", 3, 30.0, "third", "docker")
 RUNS = Wanted("ddd", True, True, runtime="docker")
@@ -67,6 +69,12 @@ def test_a_node_that_never_had_it_keeps_what_it_has():
 def test_a_node_that_should_not_run_it_is_not_asked_to():
     stays_away = Wanted("", False, False)
     assert undone({"web1": stays_away}, FLEET, 2) == {"web1": stays_away}
+
+
+def test_going_back_waits_for_no_step_and_no_window():
+    policy = Policy(steps=(Step(1, pause=True),), window="Sat 02:00-06:00", topology="rack", max_unreachable=3)
+    hasty = in_haste(Settings("default", "agent", policy=policy))
+    assert hasty == Settings("default", "agent", policy=Policy(topology="rack", max_unreachable=3))
 
 
 def test_going_on_with_what_is_there():
