@@ -10,19 +10,27 @@ the host.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import batches, declaration, run
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import OBSERVE_SECONDS, Host
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
+    OBSERVE_SECONDS,
+    STEP_SECONDS,
+    Host,
+    StepFailed,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     SWITCH,
     DaemonSetPlan,
+    Entry,
     Plan,
     Seen,
     judge,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import HALT
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.progress import (
     LOOK_SECONDS,
     baking_line,
@@ -34,10 +42,12 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.progress impor
 
 display = Display()
 
+RECENTLY = 86400  # seconds; what a node was switched to longer ago is not taken back
 OPTIONS: dict[str, dict[str, Any]] = {
     "node": {"type": "str"},
     "moment": {"type": "float"},
     "observe_timeout": {"type": "int", "default": OBSERVE_SECONDS},
+    "step_timeout": {"type": "int", "default": STEP_SECONDS},
 }
 
 
@@ -55,7 +65,7 @@ class ActionModule(ActionBase):
         result.update(changed=False)
         if plan and not self._task.check_mode:
             node = options["node"] or str(task_vars["inventory_hostname"])
-            watcher = _Watcher(plan, node, Host(self, task_vars), options["observe_timeout"])
+            watcher = _Watcher(plan, node, Host(self, task_vars), options)
             if options["moment"] is not None:
                 watcher.look_at(options["moment"], speak=True)
             else:
@@ -66,11 +76,12 @@ class ActionModule(ActionBase):
 class _Watcher:
     """Looks at one node while something bakes there."""
 
-    def __init__(self, plan: Plan, node: str, host: Host, patience: int) -> None:
+    def __init__(self, plan: Plan, node: str, host: Host, options: Mapping[str, Any]) -> None:
         self._plan = plan
         self._node = node
         self._host = host
-        self._patience = patience
+        self._patience = options["observe_timeout"]
+        self._step_timeout = options["step_timeout"]
         self._batch = batches.current()
 
     def look_often(self, speak: bool) -> None:
@@ -89,7 +100,7 @@ class _Watcher:
             if daemonset.settings.key in baking:
                 why = self._why_not(daemonset, seen, watched)
                 if why:
-                    self._fail(daemonset, why)
+                    self._fail(daemonset, seen, why)
 
     def _wait_until(self, moment: float, speak: bool) -> None:
         watched = batches.baked_for(self._batch)
@@ -110,11 +121,32 @@ class _Watcher:
     def _why_not(self, daemonset: DaemonSetPlan, seen: Seen, watched: float) -> str:
         if seen.observation is None:
             return f"it is {seen.state} by now: {seen.reason}"
-        declared = next(entry.declared for entry in daemonset.entries if entry.node == self._node)
-        return why_not_available(daemonset.settings, judge(daemonset.settings, self._node, declared, seen), watched)
+        settings = daemonset.settings
+        found = judge(settings, self._node, self._entry(daemonset).declared, seen)
+        return why_not_available(settings, found, watched)
 
-    def _fail(self, daemonset: DaemonSetPlan, why: str) -> None:
-        key, name = daemonset.settings.key, daemonset.settings.name
-        message = f"it did not stay available while the step was baking: {why}"
-        run.add_problem(run.Problem(self._node, key, SWITCH, message, halts=True))
-        display.display(f"{self._node}: {name}: {message}", color="red")
+    def _fail(self, daemonset: DaemonSetPlan, seen: Seen, why: str) -> None:
+        settings = daemonset.settings
+        message = f"it did not stay available while its step was baking: {why}"
+        returned = False
+        if seen.observation is not None and settings.policy.on_failure != HALT:
+            try:
+                returned = self._go_back(daemonset)
+            except StepFailed as error:
+                message += f"; it could not go back: {error}"
+        if returned:
+            message += "; it went back to its former revision"
+        run.add_problem(run.Problem(self._node, settings.key, SWITCH, message, halts=True, serves=returned))
+        display.display(f"{self._node}: {settings.name}: {message}", color="red")
+
+    def _go_back(self, daemonset: DaemonSetPlan) -> bool:
+        settings = daemonset.settings
+        names = {"namespace": settings.namespace, "name": settings.name}
+        with self._host.within(self._step_timeout):
+            outcome = self._host.go_back(names, self._entry(daemonset).wanted, RECENTLY, settings.min_ready_seconds)
+        if self._host.seen is not None:
+            run.save_seen(self._node, self._host.seen)
+        return outcome.changed
+
+    def _entry(self, daemonset: DaemonSetPlan) -> Entry:
+        return next(entry for entry in daemonset.entries if entry.node == self._node)

@@ -29,7 +29,7 @@ WITNESS_SECONDS = 30  # a node that does not answer within this is passed over
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": [ACQUIRED, RELEASED], "default": ACQUIRED},
     "witness": {"type": "str", "required": True},
-    "seconds": {"type": "int", "default": leasing.SECONDS},
+    "seconds": {"type": "int"},
     "take_over": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": WITNESS_SECONDS},
 }
@@ -61,6 +61,7 @@ class _Witness:
         self._name: str = options["witness"]
         self._me = leases.who()
         self._leases = leases.load()
+        self._seconds: int = options["seconds"] or self._leases.seconds
 
     def acquire(self) -> None:
         self._refuse_what_is_seen_to_be_held()
@@ -86,9 +87,9 @@ class _Witness:
         for key in wanted:
             self._leases.needs[key].begin()
         asked_at = leases.clock()
-        answer = self._ask(leasing.taking(self._me, wanted, self._options["seconds"]))
+        answer = self._ask(leasing.taking(self._me, wanted, self._seconds))
         for key in answer.taken:
-            self._leases.needs[key].confirm(self._name, asked_at, self._options["seconds"])
+            self._leases.needs[key].confirm(self._name, asked_at, self._seconds)
         replaceable = {
             key: lease.run for key, lease in answer.held.items() if again and self._may_replace(key, lease, answer.now)
         }

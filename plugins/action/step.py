@@ -108,7 +108,7 @@ class _Steps:
             return
         if settings.key in leases.refused():
             return  # it is somebody else's, and that was said
-        obstacle = leases.obstacle(settings.key)
+        obstacle = "" if self.phase == STAGE else leases.obstacle(settings.key)
         if obstacle:
             self._fail(settings, obstacle, halts=True)
             return

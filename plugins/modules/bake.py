@@ -14,8 +14,8 @@ version_added: 0.1.0
 description:
   - Where a batch ends a step of the rollout that has C(bake=) in the annotation C(everynode/steps) or
     C(everynode/canary), what is updated has to stay available for so long. This looks at one host meanwhile.
-  - What does not stay available halts the rollout of its DaemonSet; the host fails only in
-    M(everynode.daemonset.verdict).
+  - What does not stay available halts the rollout of its DaemonSet, and goes back to its former revision unless
+    C(everynode/on-failure) is V(halt). The host fails only in M(everynode.daemonset.verdict).
 options:
   node:
     description: The host to look at, which the task is delegated to; by default this one.
@@ -29,6 +29,10 @@ options:
       - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
     type: int
     default: 60
+  step_timeout:
+    description: Seconds after which going back counts as a lost connection if its end is not seen.
+    type: int
+    default: 3600
 attributes:
   action:
     support: full
@@ -44,10 +48,10 @@ attributes:
     description: Nothing bakes in a dry run.
   diff_mode:
     support: none
-    description: It only reads.
+    description: What comes back was shown when it was first brought.
   idempotent:
     support: full
-    description: It only reads.
+    description: Who has gone back stays there.
   platform:
     support: full
     description: Needs a POSIX shell and systemd.

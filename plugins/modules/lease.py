@@ -33,9 +33,10 @@ options:
     type: str
     required: true
   seconds:
-    description: The lease expires when it was not renewed for so long. It is renewed before each batch.
+    description:
+      - The lease expires when it was not renewed for so long. It is renewed before each batch.
+      - Without it, it is ten minutes and what the largest batch may take with the forks of this run.
     type: int
-    default: 600
   take_over:
     description: Whether to take leases from runs that have them. They then leave the rest of their rollout as it is.
     type: bool

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..module_utils.observation import RUN, Lease
-from .plan import NONE, NOT_SELECTED, WAIT, DaemonSetPlan, Seen
+from .plan import NONE, NOT_SELECTED, SWITCH, WAIT, DaemonSetPlan, Plan, Seen
 
 WITNESSES = 3  # so many nodes keep a lease, if so many answer
 UNKNOWN = 6  # so many are asked at most that nobody has looked at
-SECONDS = 600  # what a lease is good for without being renewed
+SECONDS = 600  # what a lease is good for without being renewed; besides, so long a batch may take:
+ROUND_SECONDS = 120  # as many nodes as are at work at once
 RENEWAL_SECONDS = 3  # a younger one is not renewed yet
 TAKE_OVER = "-e daemonset_take_over=true"
 
@@ -165,6 +168,20 @@ def pid_of(process: str) -> int | None:
 
 def changes_something(plan: DaemonSetPlan) -> bool:
     return any(entry.step not in (NONE, WAIT) for entry in plan.entries)
+
+
+def lifetime(plan: Plan, forks: int) -> int:
+    """For how many seconds to take the leases: they are renewed before a phase and before a batch, not within it."""
+    return SECONDS + max((_longest_phase(daemonset, forks) for daemonset in plan.daemonsets), default=0)
+
+
+def _longest_phase(plan: DaemonSetPlan, forks: int) -> int:
+    sizes = Counter((entry.phase, entry.batch) for entry in plan.entries if entry.step != NONE)
+    rounds = 0
+    for (phase, _batch), size in sizes.items():
+        at_once = min(forks, plan.room) if phase == SWITCH else forks
+        rounds = max(rounds, math.ceil(size / max(1, at_once)))
+    return rounds * (ROUND_SECONDS + plan.settings.min_ready_seconds)
 
 
 def observed_leases(daemonset: str, seen: Mapping[str, Seen]) -> dict[str, tuple[Lease, float]]:

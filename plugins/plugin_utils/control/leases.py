@@ -31,6 +31,7 @@ from ..lease import (
     changes_something,
     expired,
     identity,
+    lifetime,
     nowhere,
     observed_leases,
     pid_of,
@@ -87,6 +88,7 @@ class Leases:
 
     needs: dict[str, Need]
     process: str
+    seconds: int  # what they are taken for
     mute: dict[str, str] = field(default_factory=dict)
 
     def to_ask(self) -> list[str]:
@@ -114,7 +116,7 @@ def begin(plan: Plan, seen: Mapping[str, Seen]) -> None:
             key = daemonset.settings.key
             others = {node: found for node, found in observed_leases(key, seen).items() if found[0].run != me.run}
             needs[key] = Need(candidates(daemonset, seen), others)
-    save(Leases(needs, me.process))
+    save(Leases(needs, me.process, lifetime(plan, C.DEFAULT_FORKS)))
 
 
 def load() -> Leases:
@@ -123,8 +125,8 @@ def load() -> Leases:
         with open(_path(), encoding="utf-8") as file:
             data = json.load(file)
     except FileNotFoundError:
-        return Leases({}, "")
-    return Leases({key: _need(need) for key, need in data["needs"].items()}, data["process"], data["mute"])
+        return Leases({}, "", 0)
+    return Leases(**{**data, "needs": {key: _need(need) for key, need in data["needs"].items()}})
 
 
 def _need(data: Mapping[str, Any]) -> Need:

@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, Lease, Observation
@@ -17,6 +18,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.lease import (
     candidates,
     changes_something,
     identity,
+    lifetime,
     observed_leases,
     pid_of,
     place_of,
@@ -30,6 +32,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     UNREACHABLE,
     DaemonSetPlan,
     Entry,
+    Plan,
     Seen,
     Settings,
 )
@@ -257,6 +260,16 @@ def test_where_no_node_is_eligible_it_is_those_that_have_an_instance():
 def test_only_what_changes_needs_a_lease():
     assert not changes_something(plan(entry("a"), entry("b", step="wait")))
     assert changes_something(plan(entry("a"), entry("b", step="replace")))
+
+
+def test_a_lease_is_good_for_the_longest_phase():
+    due = [Entry(f"node{n}", True, True, "", "new", "outdated", "replace", "switch", batch=n // 10) for n in range(50)]
+    settings = Settings("default", "agent", max_unavailable=10, min_ready_seconds=30)
+    assert lifetime(Plan((DaemonSetPlan(settings, tuple(due), room=10),), ()), forks=5) == 600 + 2 * 150
+    assert lifetime(Plan((DaemonSetPlan(settings, tuple(due), room=10),), ()), forks=20) == 600 + 150
+    created = tuple(replace(one, phase="create", batch=None) for one in due)
+    assert lifetime(Plan((DaemonSetPlan(settings, created),), ()), forks=5) == 600 + 10 * 150
+    assert lifetime(Plan((DaemonSetPlan(settings, tuple(map(entry, NODES))),), ()), forks=5) == 600
 
 
 def test_leases_that_were_seen():

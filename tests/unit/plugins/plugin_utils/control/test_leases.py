@@ -140,7 +140,7 @@ def test_a_process_is_dead_when_it_has_ended(child):
 def test_what_a_run_left_behind_does_nothing_after_its_end(child):
     begin()
     found = confirm("node0")
-    leases.save(leases.Leases(found.needs, leases._process(child.pid)))
+    leases.save(leases.Leases(found.needs, leases._process(child.pid), 60))
     assert leases.obstacle(KEY) == ""
     child.kill()
     child.wait()
