@@ -187,9 +187,8 @@ class Enforcer:
         """
         with self._lock():
             self._refuse_veto()
-            found = self.observe()
-            if _is_another(found, definition):
-                self._stage(runtime_of(definition, secrets), found)
+            if self._placed() != (definition["revision"], definition["runtime"]):
+                self._stage(runtime_of(definition, secrets), self.observe() if self.check_mode else None)
 
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
@@ -208,6 +207,15 @@ class Enforcer:
             self._give_back(record, [])
             if os.path.isdir(self.directory):
                 self._act("remove " + self.directory, self._remove_directories, record)
+
+    def _placed(self) -> tuple[str | None, str]:
+        """Revision and runtime of what was put in place here, as `observe` sees them, with no look at what runs."""
+        record = (files.read(os.path.join(self.directory, "record.json")) or b"").decode("utf-8", "replace")
+        try:
+            current = os.readlink(os.path.join(self.directory, "current"))
+        except OSError:
+            current = ""
+        return observation.placed(record.partition("\n")[0], current)
 
     def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""

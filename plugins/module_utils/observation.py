@@ -463,6 +463,12 @@ def _record(text: str) -> dict[str, Any]:
     return record if whole else {}
 
 
+def placed(record: str, current: str) -> tuple[str | None, str]:
+    """(revision, runtime) of what was put in place: by the line that is record.json, and where `current` points."""
+    known = _record(record)
+    return (_hash(current.rpartition("/")[2]) or None) if known else None, known.get("runtime", "systemd")
+
+
 def _time(value: Any) -> float | None:
     """Seconds since the epoch out of a JSON file, if that is what it is."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -544,13 +550,10 @@ def _instance(
     if not content and not marked and not any(containers.values()):
         return None
     damage = [_damage(line[len("damage=") :]) for line in content if line.startswith("damage=")]
-    if record:
-        current = values.get("current", "").rpartition("/")[2]
-        if not current or current != record.get("revision"):
-            damage = ["no revision was fully put in place"]
-    else:
-        current = ""
+    if not record:
         damage = ["its record is missing or not whole"]
+    elif values.get("current", "").rpartition("/")[2] != record["revision"]:
+        damage = ["no revision was fully put in place"]
     for unit in sorted(wanted):
         damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
     extra = sorted(marked - set(wanted))
@@ -561,7 +564,7 @@ def _instance(
     judged = [
         _readiness(unit, units.get(unit, {}), states.get(unit, {}), wanted[unit], clocks) for unit in sorted(wanted)
     ]
-    runtime = record.get("runtime", "systemd")
+    revision, runtime = placed(values.get("record", ""), values.get("current", ""))
     if runtime in engines:
         pod = _Pod(record, _json(values.get("made", "")), containers.pop(runtime), states, clocks)
         if engines[runtime].trouble:
@@ -581,7 +584,7 @@ def _instance(
     return Instance(
         namespace=namespace,
         name=name,
-        revision=_hash(current) or None,
+        revision=revision,
         runtime=runtime,
         intact=not damage,
         damage=tuple(damage),

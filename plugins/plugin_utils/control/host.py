@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -226,11 +225,11 @@ class Host:
 
     def _program(self, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """What the module left, if it is of this version; None if it is not there, or not any more."""
-        if not self._action._connection.has_pipelining or _own_program() not in self._programs.split():
+        if not self._action._connection.has_pipelining or OWN_PROGRAM not in self._programs.split():
             return None
         request = {**arguments, "check_mode": self._check_mode, "diff": self._action._task.diff}
         printed = self._action._low_level_execute_command(
-            os.path.join(program.folder(_own_program()), "run"), in_data=json.dumps(plain(request)).encode()
+            os.path.join(program.folder(OWN_PROGRAM), "run"), in_data=json.dumps(plain(request)).encode()
         )
         lines = [line for line in printed["stdout"].splitlines() if line.startswith(orders.RESULT)]
         if not lines:
@@ -375,12 +374,14 @@ def folder_of(revision: str, runtime: str) -> str:
     return revision if runtime == "systemd" else f"{revision}.{runtime}"
 
 
-@functools.lru_cache(maxsize=1)
 def _own_program() -> str:
     """The version that a node's program has if it is of this very collection."""
     root = Path(program.__file__).parent
     sources = [path for path in root.rglob("*.py") if path.name != "__init__.py"]
     return program.version_of({str(path.relative_to(root)): path.read_bytes() for path in sources})
+
+
+OWN_PROGRAM = _own_program()  # once, before there is a process for each node
 
 
 def observed(
