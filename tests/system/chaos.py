@@ -16,15 +16,15 @@ from tests.nodes import Node
 
 from .playbook import Run, until
 
-# The module's process on a node: the interpreter reads it from its standard input. What it starts looks the same for a
-# moment, until it becomes another program; hence the oldest.
-MODULE = "pgrep -ofx /usr/bin/python3"
+# The module's process on a node, which the interpreter reads from its standard input, or the program that an earlier call
+# has left. What it starts looks the same for a moment, until it becomes another program; hence the oldest.
+MODULE = 'pgrep -ofx "/usr/bin/python3( -[A-Za-z]+ /var/lib/everynode/.program/[^ ]*)?"'
 # Waits for the module's {turn}th call on this node, then {delay} seconds, then does {deed}; fails if the call is over.
 AMID = (
     "timeout 60 sh -c 'for turn in $(seq {turn}); do while [ -e /proc/${{pid:-none}} ]; do sleep 0.02; done; "
     "until pid=$(" + MODULE + "); do sleep 0.02; done; done; sleep {delay}; [ -e /proc/$pid ] && {deed}'"
 )
-STAGING, SWITCHING = 1, 2  # the calls of the module in an update
+STAGING, SWITCHING = 1, 2  # the calls in an update
 
 
 def refused(done: Run) -> str:
