@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import STEP_SECONDS, Host, StepFailed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import SWITCH, DaemonSetPlan
 
@@ -36,9 +36,11 @@ class ActionModule(ActionBase):
         host = Host(self, task_vars, timeout=options["timeout"])
         plan = run.current_plan()
         nodes = run.going_back(plan) if plan else {}
+        taken = leases.refused()
         result.update(changed=False)
         for daemonset in plan.daemonsets if plan else ():
-            if node in nodes.get(daemonset.settings.key, []):
+            key = daemonset.settings.key
+            if node in nodes.get(key, []) and key not in taken and not leases.obstacle(key):
                 result["changed"] |= self._go_back(host, node, daemonset, options["step_timeout"])
         if host.seen is not None:
             run.save_seen(node, host.seen)

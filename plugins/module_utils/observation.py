@@ -231,7 +231,7 @@ class Lease(NamedTuple):
     holder: str  # who, for people: USER@HOST
     acquired: float  # seconds since the epoch, by this node's clock
     expires: float
-    process: str = ""  # where its process can be looked for: BOOT-ID/PID/START, of the control node
+    process: str = ""  # where its process can be looked for: BOOT-ID.PID-NAMESPACE/PID/START
 
 
 class Instance(NamedTuple):

@@ -16,8 +16,8 @@ from tests.nodes import Node
 
 from .playbook import Run, until
 
-# The module's process on a node, which the interpreter reads from its standard input, or the program that an earlier call
-# has left. What it starts looks the same for a moment, until it becomes another program; hence the oldest.
+# The module's process on a node, which the interpreter reads from its standard input, or the program that an earlier
+# call has left. What it starts looks the same for a moment, until it becomes another program; hence the oldest.
 MODULE = 'pgrep -ofx "/usr/bin/python3( -[A-Za-z]+ /var/lib/everynode/.program/[^ ]*)?"'
 # Waits for the module's {turn}th call on this node, then {delay} seconds, then does {deed}; fails if the call is over.
 AMID = (
