@@ -39,7 +39,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     SWITCH,
     UNREACHABLE,
     UPDATES,
-    WAIT,
     Entry,
     Seen,
     Settings,
@@ -166,7 +165,9 @@ class _Steps:
         if self.phase == STAGE:
             return self._host.stage(definition, secrets, str(self._part.facts["package_manager"]))
         outcome = self._host.present(definition, secrets, _terms(settings, entry), staged=entry.step in STAGED_STEPS)
-        if entry.step == WAIT and not self._check_mode:
+        seen = self._host.seen.observation if self._host.seen else None
+        instance = seen.instance(settings.namespace, settings.name) if seen else None
+        if instance is not None and not instance.confirmed and not self._check_mode:
             self._confirm(settings, entry)  # a run that was killed may have switched it
         return outcome
 

@@ -12,25 +12,27 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from typing import Any
 
 from . import program
 from .commands import run_command
 from .units import systemctl
 
 
-def _unit(namespace: str, name: str) -> str:
+def arm(namespace: str, name: str, python: str, seconds: float) -> str:
+    """In so many seconds the program puts back what stood before, unless it is disarmed. Returns the timer's name.
+
+    Each has a name of its own: one that is at it, and still waits for what it has put back, must not be in the way.
+    """
     # Not one of the instance's units, whose names begin with "everynode." and which the observation asks about.
-    return f"everynode-confirm.{namespace}.{name}"
-
-
-def arm(namespace: str, name: str, python: str, seconds: float) -> None:
-    """In so many seconds the program puts back what stood before, unless it is disarmed."""
-    request = json.dumps({"namespace": namespace, "name": name, "order": {"act": "put_back"}})
+    unit = f"everynode-confirm.{namespace}.{name}.{time.time_ns():x}"
+    request = json.dumps({"namespace": namespace, "name": name, "order": {"act": "put_back", "timer": unit}})
     command = [
         "systemd-run",
         "--quiet",
         "--collect",
-        f"--unit={_unit(namespace, name)}",
+        f"--unit={unit}",
         f"--description=Put back the last good revision of {namespace}/{name} unless the new one is confirmed",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=100ms",
@@ -39,13 +41,13 @@ def arm(namespace: str, name: str, python: str, seconds: float) -> None:
         request,
     ]
     done = run_command(command, capture_output=True)
-    if done.returncode:  # a timer of this name may be left from a run that was killed
-        disarm(namespace, name)
-        done = run_command(command, capture_output=True)
     if done.returncode:
         raise OSError("systemd-run failed: " + done.stderr.decode("utf-8", "replace").strip())
+    return unit
 
 
-def disarm(namespace: str, name: str) -> None:
+def disarm(record: dict[str, Any]) -> None:
     """Only the timer: what it has started already goes on, and finds that it is not needed any more."""
-    systemctl("stop", "--", _unit(namespace, name) + ".timer", check=False)
+    if record["unconfirmed"] is not None:
+        systemctl("stop", "--", record["unconfirmed"]["timer"] + ".timer", check=False)
+        record["unconfirmed"] = None

@@ -147,16 +147,15 @@ class Enforcer:
                 raise InstanceError(
                     f"{self.key}: revision {folder} was not confirmed in time, so {record['revision']} runs again"
                 )
-            guard.disarm(self.namespace, self.name)
-            record.update(unconfirmed=None)
+            guard.disarm(record)
             records.save(self.directory, record)
             self._settle(folder)
 
-    def put_back_unconfirmed(self) -> None:
+    def put_back_unconfirmed(self, timer: str) -> None:
         """What the timer does. A revision that this happens to twice is not tried again by itself."""
         with self._lock():
             record = records.load(self.directory)
-            if record["unconfirmed"] is None:
+            if record["unconfirmed"] is None or record["unconfirmed"]["timer"] != timer:
                 return
             failed, former = record["revision"], self._revision(record["unconfirmed"]["former"], 0)
             if former is None:
@@ -196,8 +195,8 @@ class Enforcer:
             self._refuse_veto()
             own_units = self._own_units()
             record = records.load(self.directory)
-            if record["unconfirmed"] is not None and not self.check_mode:
-                guard.disarm(self.namespace, self.name)
+            if not self.check_mode:
+                guard.disarm(record)
             containers = self._own_containers(record["runtime"])
             for unit in own_units:
                 self._differs(_unit_path(unit), files.read(_unit_path(unit)), None)
@@ -251,6 +250,7 @@ class Enforcer:
         self._refuse_foreign_units(rendered)
         if not self._is_staged(runtime.revision, rendered):
             raise InstanceError(f"{self.key}: revision {runtime.folder} was changed on this node; apply again")
+        self._show_difference(runtime, rendered)
         return rendered
 
     def _put_beside(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
@@ -620,17 +620,15 @@ class Enforcer:
 
     def _arm(self, runtime: Runtime, record: dict[str, Any], terms: Terms) -> None:
         """Have a timer put the former revision back, if there is one that can be, and somebody to confirm the new."""
-        former = next((one for one in (record["revision"], record["good"]) if one and self._is_whole(one)), None)
+        guard.disarm(record)
+        former = next((one for one in (record["good"], record["revision"]) if one and self._is_whole(one)), None)
         if not terms.confirm or former in (None, runtime.folder):
-            if record["unconfirmed"] is not None:
-                guard.disarm(self.namespace, self.name)
-            record["unconfirmed"] = None
             return
         definition = runtime.definition
         stopping = float(definition["terminationGracePeriodSeconds"] or 0)
         waiting = self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
-        guard.arm(self.namespace, self.name, node_python(), 2 * stopping + waiting + terms.confirm)
-        record["unconfirmed"] = {"former": former}
+        timer = guard.arm(self.namespace, self.name, node_python(), 2 * stopping + waiting + terms.confirm)
+        record["unconfirmed"] = {"former": former, "timer": timer}
 
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
@@ -779,9 +777,7 @@ class Enforcer:
         if record["revision"] != runtime.folder:
             return  # another run has changed it since
         _add_failure(record, runtime.folder, error.split("\n")[0])
-        if record["unconfirmed"] is not None:
-            guard.disarm(self.namespace, self.name)
-        record["unconfirmed"] = None
+        guard.disarm(record)
         records.save(self.directory, record)
 
     def _settle(self, folder: str) -> None:

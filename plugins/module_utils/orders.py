@@ -10,7 +10,7 @@ A request is ``{"namespace", "name", "timeout", "check_mode", "diff", "order", "
 ``{"act": "returned", "revision": HASH, "within": SECONDS, "minReadySeconds": N}``
 ``{"act": "absent"}``
 ``{"act": "confirmed", "revision": FOLDER}``
-``{"act": "put_back"}``, which only the guard's timer asks for
+``{"act": "put_back", "timer": UNIT}``, which only the guard's timer asks for
 ``{"act": "noted", "values": {NAME: VALUE}}``, of the record
 
 with TERMS as instance.Terms. ``secrets`` is base64 of JSON, one opaque string, see definition/.
@@ -73,7 +73,7 @@ def _act(enforcer: Enforcer, order: Mapping[str, Any], secrets: Mapping[str, Any
     elif act == "confirmed":
         enforcer.confirmed(order["revision"])
     elif act == "put_back":
-        enforcer.put_back_unconfirmed()
+        enforcer.put_back_unconfirmed(order["timer"])
     elif act == "noted":
         enforcer.note(order["values"])
     else:

@@ -14,7 +14,8 @@ It says what was put in place and what has to be given back, never what runs: th
 ``history``       [{"revision", "at", "number", "cause"}], oldest first, each revision at its latest switch; the number
                   is Kubernetes' and the same on all nodes, the cause is the annotation kubernetes.io/change-cause
 ``good``          the revision that was ready, and confirmed if somebody was to, last
-``unconfirmed``   {"former"} after a switch that somebody is to confirm, with what is put back if nobody does
+``unconfirmed``   {"former", "timer"} after a switch that somebody is to confirm: what is put back if nobody does, and
+                  the timer that does it
 ``failed``        [{"revision", "at", "reason"}], hashes of revisions that are not tried again here by themselves
 ``unheard``       the revision that was put back because nobody confirmed it; the second time it counts as failed
 ``paused``        who paused the rollout, and when; "" if nobody did

@@ -357,7 +357,7 @@ def test_a_revision_that_fails_halts_the_update(four: Estate, samplers: list[Sam
     broken = {"args": ["-c", "raise SystemExit('no such spool')", NAME, "broken"]}
     said = refused(four.apply("broken", max_unavailable=1, **broken))
     assert "no such spool" in said
-    assert f"the rollout is halted because {four.nodes[0].name} failed" in said
+    assert re.search(rf"the rollout is halted: revision \w+ failed on {four.nodes[0].name}", said), said
     assert [running(node) for node in four.nodes[1:]] == [[now]] * 3
     assert [processes_since(sampler, since) for sampler in samplers[1:]] == [set()] * 3
     four.converge(now, max_unavailable=1)

@@ -64,7 +64,7 @@ def said(node: Node) -> list[str]:
         f"journalctl --output=cat _SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID everynode.default.{NAME})"
     )
     until(lambda: len(node.run(command).stdout.split()) > 1)
-    return [word for word in node.run(command).stdout.split() if word in ("black", "blue", "green")]
+    return [word for word in node.run(command).stdout.split() if word in ("black", "blue", "green", "red")]
 
 
 def table(run: Run) -> list[tuple[str, str, str]]:
@@ -128,9 +128,9 @@ def test_pause_and_resume(pair: list[Node], on: Callable[..., Run], inventory: C
 def test_steps_wait_for_resume(pair: list[Node], on: Callable[..., Run]) -> None:
     steps = {"everynode/steps": "1 pause, 100%"}
     assert on("apply", *annal("green")).code == 0
-    first = on("apply", *annal("black", **steps))
+    first = on("apply", *annal("red", **steps))
     assert first.code == 0, first.output
-    assert sorted(said(node)[0] for node in pair) == ["black", "green"]
-    assert on("apply", *annal("black", **steps)).changed == 0, "it waits until somebody resumes"
-    assert on("resume", *annal("black", **steps)).code == 0
-    assert [said(node)[0] for node in pair] == ["black", "black"]
+    assert sorted(said(node)[0] for node in pair) == ["green", "red"]
+    assert on("apply", *annal("red", **steps)).changed == 0, "it waits until somebody resumes"
+    assert on("resume", *annal("red", **steps)).code == 0
+    assert [said(node)[0] for node in pair] == ["red", "red"]

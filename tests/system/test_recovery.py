@@ -138,7 +138,8 @@ def test_a_node_that_nobody_confirms_goes_back_by_itself(nodes: list[Node], inve
     until(lambda: record(touched)["unconfirmed"] is None)
     until(lambda: colour(touched) == "black")
     assert record(touched)["unheard"], "its record says why it went back"
-    assert apply(inventory(pair), slow).code == 0, "a control node that died says nothing against the revision"
+    again = apply(inventory(pair), slow)
+    assert again.code == 0, again.output  # a control node that died says nothing against the revision
     assert [colour(node) for node in pair] == ["slow", "slow"]
 
 
