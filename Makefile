@@ -82,7 +82,7 @@ nodes-test: venv ## Real daemons on real nodes
 	$(PYTHON) -m pytest -q --numprocesses=2 --dist=loadfile -m 'not soak' tests/system
 
 .PHONY: soak
-soak: venv ## The long tests on nodes: installing engines; hand damage, kills, restarts of engines and nodes, at random
+soak: venv ## The long tests on nodes: engines, hand damage, kills, restarts at random; a fleet of 20 in a storm
 	$(PYTHON) -m pytest -q --numprocesses=2 --dist=loadfile -m soak tests/system
 
 .PHONY: molecule

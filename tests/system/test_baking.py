@@ -58,6 +58,7 @@ def bakery(nodes: list[Node], cluster: Any, tmp_path_factory: pytest.TempPathFac
     bakery.delete()
 
 
+@pytest.mark.soak
 def test_the_next_step_begins_when_the_one_before_has_baked(bakery: Bakery) -> None:
     assert bakery.apply("rye").code == 0
     done = bakery.apply("oats")

@@ -196,6 +196,7 @@ def test_that_of_another_machine_holds_until_it_expires_or_is_taken_over(four: E
     assert done.code == 0, done.output
 
 
+@pytest.mark.soak
 def test_a_run_that_is_taken_over_leaves_the_rest_as_it_is(four: Estate, pool: ThreadPoolExecutor) -> None:
     first = pool.submit(four.apply, "blue", **SLOWLY)
     in_the_middle(four, first)
@@ -206,6 +207,7 @@ def test_a_run_that_is_taken_over_leaves_the_rest_as_it_is(four: Estate, pool: T
     four.stand("green")
 
 
+@pytest.mark.soak
 def test_a_failed_run_gives_the_lease_back(four: Estate) -> None:
     refused(four.apply("broken", args=["-c", "raise SystemExit(1)", NAME, "broken"]))
     assert four.leases() == {}

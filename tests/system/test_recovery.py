@@ -87,6 +87,7 @@ def test_a_failed_revision_is_not_tried_again_until_it_changes_or_is_forced(
     assert [colour(node) for node in pair] == ["blue", "blue"]
 
 
+@pytest.mark.soak
 def test_with_halt_the_failed_instance_stays_as_in_kubernetes(
     nodes: list[Node], inventory: Callable[..., Path]
 ) -> None:
@@ -113,6 +114,7 @@ def test_with_rollback_all_of_this_rollout_go_back(nodes: list[Node], inventory:
     assert apply(inventory(three), fickle("black")).code == 0
 
 
+@pytest.mark.soak
 def test_with_continue_so_many_may_fail(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     assert apply(inventory(nodes), fickle("black")).code == 0
     for node in nodes[1:3]:
