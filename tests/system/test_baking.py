@@ -19,6 +19,8 @@ from tests.nodes import Node
 from .chaos import refused
 from .playbook import Run, daemonset, play, until, write
 
+pytestmark = pytest.mark.soak
+
 NAME = "sourdough"
 PROGRAM = "import time\nwhile True: time.sleep(60)"
 SECONDS = 12
@@ -58,7 +60,6 @@ def bakery(nodes: list[Node], cluster: Any, tmp_path_factory: pytest.TempPathFac
     bakery.delete()
 
 
-@pytest.mark.soak
 def test_the_next_step_begins_when_the_one_before_has_baked(bakery: Bakery) -> None:
     assert bakery.apply("rye").code == 0
     done = bakery.apply("oats")

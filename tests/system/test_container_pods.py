@@ -264,6 +264,7 @@ def test_one_container_and_what_it_may(engine_nodes: list[Node], inventory: Inve
         assert inspected(node, ".HostConfig.RestartPolicy.Name") == "always"
 
 
+@pytest.mark.soak
 def test_in_the_hosts_own_namespaces(engine_nodes: list[Node], inventory: Inventory, tmp_path: Path) -> None:
     *able, old_podman = engine_nodes
     own = {"hostPID": True, "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "321"}]}}

@@ -180,6 +180,7 @@ def test_what_a_killed_run_had_is_taken_over_at_once(four: Estate) -> None:
     assert most_down(four.samplers, since) == 1
 
 
+@pytest.mark.soak
 def test_that_of_another_machine_holds_until_it_expires_or_is_taken_over(four: Estate) -> None:
     four.lend(600)
     # What --limit leaves out shows only when it is asked.

@@ -38,6 +38,7 @@ def changing(cluster: Cluster, two_engine_nodes: list[Node], tmp_path: Path) -> 
     yield from lanterns_on(cluster, two_engine_nodes, tmp_path)
 
 
+@pytest.mark.soak
 def test_one_runtime_after_another(changing: Lanterns) -> None:
     for colour, steps in zip(itertools.cycle(["red", "blue"]), zip(*WAYS, strict=True), strict=False):
         changing.runtimes = {node.name: step for node, step in zip(changing.nodes, steps, strict=True)}
