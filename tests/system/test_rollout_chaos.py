@@ -92,7 +92,7 @@ class Storm:
         self.colour = self.next_colour()
         doomed = self._begin(self.colour)
         self._pass_some_time(doomed)
-        kill(doomed, with_workers=self.chance.random() < 0.7)
+        self._kill(doomed, with_workers=self.chance.random() < 0.7)
 
     def two_controllers(self) -> None:
         first, second = self.next_colour(), self.next_colour()
@@ -106,7 +106,7 @@ class Storm:
         doomed = self._begin(self.colour)
         self._pass_some_time(doomed)
         other = self._begin(self.colour)
-        kill(doomed, with_workers=True)
+        self._kill(doomed, with_workers=True)
         other.wait(timeout=240)
 
     def bad_revision(self) -> None:
@@ -125,9 +125,13 @@ class Storm:
             node.run("pkill -KILL -f /var/lib/everynode/.program; pkill -KILL -f AnsiballZ", check=False)
         run.wait(timeout=240)
 
+    def _kill(self, run: subprocess.Popen[bytes], with_workers: bool) -> None:
+        if run.poll() is None:  # it may have been faster
+            kill(run, with_workers)
+
     def _pass_some_time(self, run: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(timeout=self.chance.uniform(0.5, 20.0))
+            run.wait(timeout=self.chance.uniform(0.5, 12.0))
 
 
 EVENT = (
