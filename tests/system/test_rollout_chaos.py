@@ -36,7 +36,8 @@ SOON = {"exec": {"command": ["sh", "-c", f'pgrep -f "{MARK} $COLOUR" >/dev/null'
 NEVER = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
 BAD = {
     "crashes at once": {"program": "exit 3"},
-    "crashes later": {"program": f"(sleep 3; kill $$) & {SERVE}", "minReadySeconds": 4},
+    # Kubernetes makes one dollar of two.
+    "crashes later": {"program": f"(sleep 3; kill $$$$) & {SERVE}", "minReadySeconds": 4},
     "is never ready": {"program": SERVE, "readiness": NEVER},
 }
 
