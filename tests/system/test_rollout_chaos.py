@@ -31,7 +31,7 @@ FLEET = int(os.environ.get("EVERYNODE_FLEET", "20"))
 EVENTS = int(os.environ.get("EVERYNODE_EVENTS", "100"))
 BUDGET = 0.25
 # It serves, which the sampler sees by its words, half a second after its start.
-SERVE = f'sleep 0.5; exec sh -c "while :; do sleep 3600 & wait; done" serve {MARK} "$COLOUR" end'
+SERVE = f'sleep 0.5; exec sh -c "while :; do sleep 3600 & wait; done" serve {MARK} "$COLOUR"'
 SOON = {"exec": {"command": ["sh", "-c", f'pgrep -f "{MARK} $COLOUR" >/dev/null']}, "periodSeconds": 2}
 NEVER = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
 BAD = {
