@@ -42,7 +42,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.progress impor
 
 display = Display()
 
-RECENTLY = 86400  # seconds; what a node was switched to longer ago is not taken back
 OPTIONS: dict[str, dict[str, Any]] = {
     "node": {"type": "str"},
     "moment": {"type": "float"},
@@ -140,10 +139,8 @@ class _Watcher:
         display.display(f"{self._node}: {settings.name}: {message}", color="red")
 
     def _go_back(self, daemonset: DaemonSetPlan) -> bool:
-        settings = daemonset.settings
-        names = {"namespace": settings.namespace, "name": settings.name}
         with self._host.within(self._step_timeout):
-            outcome = self._host.go_back(names, self._entry(daemonset).wanted, RECENTLY, settings.min_ready_seconds)
+            outcome = self._host.go_back(daemonset.settings, self._entry(daemonset).wanted)
         if self._host.seen is not None:
             run.save_seen(self._node, self._host.seen)
         return outcome.changed

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, folder_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
     CONFIRM_SECONDS,
@@ -19,7 +19,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
     Host,
     Outcome,
     StepFailed,
-    folder_of,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.sources import (

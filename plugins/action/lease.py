@@ -21,6 +21,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import connection_words
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.limit import time_limit
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.sources import words_of
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import last_line
 
 display = Display()
 
@@ -134,7 +135,7 @@ class _Witness:
             return self._pass_over(words_of(error))
         answer = leasing.read_answer(printed["stdout"])
         if answer is None:
-            return self._pass_over(leasing.last_line(printed["stderr"] or printed["stdout"]))
+            return self._pass_over(last_line(printed["stderr"] or printed["stdout"]))
         return answer
 
     def _pass_over(self, why: str) -> leasing.Answer:

@@ -42,9 +42,8 @@ class ActionModule(ActionBase):
         for daemonset in plan.daemonsets if plan else ():
             for entry in daemonset.entries:
                 if entry.node == task_vars["inventory_hostname"] and entry.present:
-                    instance = {"namespace": daemonset.settings.namespace, "name": daemonset.settings.name}
                     try:
-                        changed |= host.note(instance, _values(request, daemonset, entry)).changed
+                        changed |= host.note(daemonset.settings.names, _values(request, daemonset, entry)).changed
                     except StepFailed as error:
                         return {**result, "failed": True, "msg": str(error)}
         result.update(changed=changed)

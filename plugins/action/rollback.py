@@ -15,8 +15,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import SW
 
 display = Display()
 
-# Nothing says when a rollout ended; what a node was switched to longer ago is taken for one that has.
-ROLLOUT_SECONDS = 86400
 OPTIONS: dict[str, dict[str, Any]] = {
     "timeout": {"type": "int"},
     "step_timeout": {"type": "int", "default": STEP_SECONDS},
@@ -49,10 +47,9 @@ class ActionModule(ActionBase):
     def _go_back(self, host: Host, node: str, daemonset: DaemonSetPlan, seconds: int) -> bool:
         settings = daemonset.settings
         revision = next(entry.wanted for entry in daemonset.entries if entry.node == node)
-        names = {"namespace": settings.namespace, "name": settings.name}
         try:
             with run.turn(settings.key, max(1, daemonset.room)), host.within(seconds):
-                outcome = host.go_back(names, revision, ROLLOUT_SECONDS, settings.min_ready_seconds)
+                outcome = host.go_back(settings, revision)
         except StepFailed as error:
             run.add_problem(run.Problem(node, settings.key, SWITCH, f"could not go back: {error}", True))
             display.display(f"{node}: {settings.name}: failed to go back: {error}", color="red")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, folder_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import (
     OBSERVE_SECONDS,
@@ -24,7 +24,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
     Host,
     Outcome,
     StepFailed,
-    folder_of,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory, node_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define
@@ -157,9 +156,9 @@ class _Steps:
     def _act(self, settings: Settings, entry: Entry) -> Outcome:
         if self.phase == REMOVE:
             return self._host.absent(settings.namespace, settings.name)
-        if self.phase != STAGE and (entry.on_disk or entry.step == RESTART):
-            return self._switch(settings, entry)
-        if self.phase != STAGE and entry.step == REPLACE and not self._check_mode:
+        # In a dry run nothing was staged, so what a replacement would do is asked with the definition.
+        on_disk = entry.on_disk or entry.step == RESTART or (entry.step == REPLACE and not self._check_mode)
+        if self.phase != STAGE and on_disk:
             return self._switch(settings, entry)
         definition, secrets = self._definition(settings, entry)
         if self.phase == STAGE:
@@ -180,14 +179,14 @@ class _Steps:
             "restart": entry.step == RESTART,
             "undo": entry.on_disk,
         }
-        outcome = self._host.switch(_names(settings), revision, settings.min_ready_seconds, terms)
+        outcome = self._host.switch(settings.names, revision, settings.min_ready_seconds, terms)
         if not self._check_mode:
             self._confirm(settings, entry)
         return outcome
 
     def _confirm(self, settings: Settings, entry: Entry) -> None:
         try:
-            self._host.confirm(_names(settings), folder_of(entry.wanted, entry.wanted_runtime))
+            self._host.confirm(settings.names, folder_of(entry.wanted, entry.wanted_runtime))
         except ConnectionLost as error:
             raise ConnectionLost(
                 f"it cannot be reached any more since it was switched: {error}; unless that was for a moment only, it "
@@ -243,10 +242,6 @@ class _Steps:
 
     def _say(self, settings: Settings, what: str, color: str | None = None) -> None:
         display.display(f"{self.node}: {settings.name}: {what}", color=color)
-
-
-def _names(settings: Settings) -> dict[str, str]:
-    return {"namespace": settings.namespace, "name": settings.name}
 
 
 def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:

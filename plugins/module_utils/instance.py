@@ -109,7 +109,7 @@ class Enforcer:
     def returned(self, revision: str, within: float, min_ready_seconds: int) -> None:
         """Back to the revision before this one, if this one was put in place not longer ago than so many seconds."""
         history = records.load(self.directory)["history"]
-        if len(history) < 2 or _hash_of(history[-1]["revision"]) != revision:
+        if len(history) < 2 or observation.hash_of(history[-1]["revision"]) != revision:
             return
         if time.time() - history[-1]["at"] <= within:
             number = history[-1].get("number", 0) + 1
@@ -787,7 +787,7 @@ class Enforcer:
             return
         record["good"] = folder
         record["unheard"] = record["unheard"] if record["unheard"] != folder else None
-        record["failed"] = [entry for entry in record["failed"] if entry["revision"] != _hash_of(folder)]
+        record["failed"] = [entry for entry in record["failed"] if entry["revision"] != observation.hash_of(folder)]
         records.save(self.directory, record)
         runtime = self._former()
         if runtime is not None:
@@ -991,14 +991,9 @@ def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
     return found is None or (found.revision, found.runtime) != (definition["revision"], definition["runtime"])
 
 
-def _hash_of(folder: str) -> str:
-    """A revision's hash; its folder's name may have an engine behind it."""
-    return folder.partition(".")[0]
-
-
 def _add_failure(record: dict[str, Any], folder: str, reason: str) -> None:
-    others = [entry for entry in record["failed"] if entry["revision"] != _hash_of(folder)]
-    record["failed"] = [*others, {"revision": _hash_of(folder), "at": time.time(), "reason": reason}]
+    others = [entry for entry in record["failed"] if entry["revision"] != observation.hash_of(folder)]
+    record["failed"] = [*others, {"revision": observation.hash_of(folder), "at": time.time(), "reason": reason}]
 
 
 def _history_with(

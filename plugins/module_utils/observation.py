@@ -466,7 +466,7 @@ def _record(text: str) -> dict[str, Any]:
 def placed(record: str, current: str) -> tuple[str | None, str]:
     """(revision, runtime) of what was put in place: by the line that is record.json, and where `current` points."""
     known = _record(record)
-    return (_hash(current.rpartition("/")[2]) or None) if known else None, known.get("runtime", "systemd")
+    return (hash_of(current.rpartition("/")[2]) or None) if known else None, known.get("runtime", "systemd")
 
 
 def _time(value: Any) -> float | None:
@@ -608,7 +608,7 @@ def _history(record: Mapping[str, Any]) -> tuple[Past, ...]:
     entries = record.get("history")
     return tuple(
         Past(
-            _hash(str(entry.get("revision"))),
+            hash_of(str(entry.get("revision"))),
             entry.get("number", 0),
             entry.get("at", 0.0),
             entry.get("cause", ""),
@@ -630,7 +630,7 @@ def _failures(record: Mapping[str, Any]) -> tuple[Failure, ...]:
 
 def _passed(record: Mapping[str, Any]) -> int:
     passed = record.get("passed")
-    if not isinstance(passed, dict) or passed.get("revision") != _hash(str(record.get("revision"))):
+    if not isinstance(passed, dict) or passed.get("revision") != hash_of(str(record.get("revision"))):
         return 0
     steps = passed.get("steps")
     return steps if isinstance(steps, int) else 0
@@ -663,7 +663,7 @@ class _Pod:
                 found.append(f"the container {name} is missing")
             elif self.made.get(name, {}).get("id") != container.id:
                 found.append(f"the container {name} was not made by everynode")
-            elif container.labels.get(engine.REVISION) != _hash(self.record["revision"]):
+            elif container.labels.get(engine.REVISION) != hash_of(self.record["revision"]):
                 found.append(f"the container {name} is of another revision")
             elif self.made[name].get("limits") != list(container.limits):
                 found.append(f"the limits or the restart policy of the container {name} were changed")
@@ -687,9 +687,14 @@ class _Pod:
         return "", engine.epoch(container.started) if wanted.get("container") else None
 
 
-def _hash(folder: str) -> str:
+def hash_of(folder: str) -> str:
     """The revision whose folder is this; for containers the engine is part of its name."""
     return folder.partition(".")[0]
+
+
+def folder_of(revision: str, runtime: str) -> str:
+    """The name of a revision's folder: what is written for one engine must not touch what runs under the other."""
+    return revision if runtime == "systemd" else f"{revision}.{runtime}"
 
 
 def container_words(container: Container) -> str:

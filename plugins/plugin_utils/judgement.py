@@ -103,6 +103,11 @@ class Settings:
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What an order to a node calls it by."""
+        return {"namespace": self.namespace, "name": self.name}
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -140,11 +140,6 @@ def read_answer(text: str) -> Answer | None:
         return None
 
 
-def last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
-
-
 # ------------------------------------------------------------------------------------------------------------ processes
 
 

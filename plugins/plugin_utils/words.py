@@ -19,6 +19,12 @@ def nodes_of(count: int) -> str:
     return "1 node" if count == 1 else f"{count} nodes"
 
 
+def last_line(text: str) -> str:
+    """Of what a program said, the line that mostly has the cause."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason was given"
+
+
 def duration(seconds: float) -> str:
     """As it is written in an annotation: 1h30m."""
     parts = zip((int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60), "hms", strict=True)

@@ -22,7 +22,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 from .. import commands, engine, files, keeper, pods, ports, probes, verbs
 from ..commands import PATH, run_command
 from ..files import File
-from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY
+from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, folder_of
 from ..sources import source_of
 
 # Before what is ours in a unit: the variables are the container's, and may lead to other programs and libraries.
@@ -90,9 +90,7 @@ class Runtime:
         self.key = "{}/{}".format(definition["namespace"], definition["name"])
         self.base = "everynode.{}.{}".format(definition["namespace"], definition["name"])
         self.directory = os.path.join(ROOT, definition["namespace"], definition["name"])
-        # An engine is part of the name: what is written for one must not touch what runs under the other.
-        runtime = definition["runtime"]
-        self.folder = definition["revision"] + ("" if runtime == "systemd" else "." + runtime)
+        self.folder = folder_of(definition["revision"], definition["runtime"])
         self.revision = os.path.join(self.directory, "revisions", self.folder)
         # What units say of their revision they say of the one in place: an update that leaves them as they are, because
         # it only changes variables or files, does not need systemd to read them all again.

@@ -23,7 +23,8 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
 from ...module_utils import observation, orders, program
-from ..plan import UNREACHABLE, UNUSABLE, Seen
+from ..plan import UNREACHABLE, UNUSABLE, Seen, Settings
+from ..words import last_line
 from .limit import time_limit
 from .nodes import Inventory
 from .sources import plain, words_of
@@ -32,6 +33,8 @@ INSTANCE_MODULE = "everynode.daemonset.instance"
 OBSERVE_SECONDS = 60  # to look at a node; a busy one takes one or two
 STEP_SECONDS = 3600  # for all that one step does on a node, downloads included
 DO_NOT_START_SERVICES = 101  # policy-rc.d: the package's own unit must not run beside ours
+# Nothing says when a rollout ended; what a node was switched to longer ago is taken for one that has.
+ROLLOUT_SECONDS = 86400
 CONFIRM_SECONDS = 120  # that a node waits, once it is ready, to be told that it can be reached
 MODULE_WITHOUT_RESULT = "Module result deserialization failed"  # how ansible-core puts it
 NO_RESULT = "the module ended without a result"
@@ -115,7 +118,7 @@ class Host:
         try:
             found = observation.parse(printed["stdout"])
         except ValueError as error:
-            return Seen(None, UNUSABLE, _last_line(printed["stderr"]) if printed["rc"] else str(error))
+            return Seen(None, UNUSABLE, last_line(printed["stderr"]) if printed["rc"] else str(error))
         self._programs = found.facts.programs
         self.seen = Seen(found, "", "")
         return self.seen
@@ -166,11 +169,11 @@ class Host:
         self._order(outcome, instance, order)
         return outcome
 
-    def go_back(self, instance: Mapping[str, Any], revision: str, within: int, min_ready: int) -> Outcome:
-        """Have the node go back to what it had, if it came to this revision not longer than so many seconds ago."""
+    def go_back(self, settings: Settings, revision: str) -> Outcome:
+        """Have the node go back to what it had, if it came to this revision with the rollout that goes on now."""
         outcome = Outcome()
-        order = {"act": "returned", "revision": revision, "within": within, "minReadySeconds": min_ready}
-        self._order(outcome, instance, order)
+        order = {"act": "returned", "revision": revision, "within": ROLLOUT_SECONDS}
+        self._order(outcome, settings.names, {**order, "minReadySeconds": settings.min_ready_seconds})
         return outcome
 
     def confirm(self, instance: Mapping[str, Any], revision: str) -> Outcome:
@@ -235,7 +238,7 @@ class Host:
         if not lines:
             if printed["rc"] in (126, 127):
                 return None
-            why = _last_line(printed["stderr"] or printed["stdout"] or "was it killed?")
+            why = last_line(printed["stderr"] or printed["stdout"] or "was it killed?")
             return {"failed": True, "msg": f"{NO_RESULT}, exit status {printed['rc']}: {why}"}
         result: Mapping[str, Any] = json.loads(lines[-1].removeprefix(orders.RESULT))
         return result
@@ -297,7 +300,7 @@ class Host:
     def _must(self, command: str) -> None:
         result = self._shell(command)
         if result["rc"] != 0:
-            raise StepFailed(_last_line(result["stderr"] or result["stdout"]))
+            raise StepFailed(last_line(result["stderr"] or result["stdout"]))
 
     @contextlib.contextmanager
     def within(self, seconds: int) -> Iterator[None]:
@@ -362,16 +365,11 @@ class Host:
                 message += f": {result['url']}: {result['response']}"
             detail = str(result.get("module_stderr") or result.get("module_stdout") or "").strip()
             if message.startswith(MODULE_WITHOUT_RESULT):
-                why = _last_line(detail) if detail else "was it killed?"
+                why = last_line(detail) if detail else "was it killed?"
                 message, detail = f"{NO_RESULT}, exit status {result.get('rc')}: {why}", ""
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
             raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
         return result
-
-
-def folder_of(revision: str, runtime: str) -> str:
-    """The name of a revision's folder on a node, see module_utils/runtimes/runtime.py."""
-    return revision if runtime == "systemd" else f"{revision}.{runtime}"
 
 
 def _own_program() -> str:
@@ -419,12 +417,7 @@ def connection_words(error: AnsibleConnectionFailure) -> str:
     said = re.sub(r'Data could not be sent to remote host "[^"]*"\.', "", str(error.message))
     for frame in ("Failed to connect to the host via ssh:", "Make sure this host can be reached over ssh:"):
         said = said.replace(frame, "")
-    return _last_line(said) if said.strip() else "the connection was closed without a word"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
+    return last_line(said) if said.strip() else "the connection was closed without a word"
 
 
 def _verify(path: str, sha256: str) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, Lease, Observation
-from ansible_collections.everynode.daemonset.plugins.plugin_utils import lease as leasing
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.lease import (
     Answer,
     candidates,
@@ -36,6 +35,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     Seen,
     Settings,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import last_line
 
 KEY = "default/agent"
 ANNA = identity("anna@ctl1", "boot.ns/1/2", "/tmp/a")
@@ -154,7 +154,7 @@ def test_where_it_cannot_be_written_the_answer_is_not_whole(witness):
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode
     assert read_answer(done.stdout) is None
-    assert "ever node" in leasing.last_line(done.stderr)
+    assert "ever node" in last_line(done.stderr)
 
 
 def test_of_many_that_ask_at_once_one_gets_it(witness):
