@@ -14,7 +14,13 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import (
+    batches,
+    declaration,
+    leases,
+    measures,
+    run,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     DELETING,
@@ -33,7 +39,7 @@ display = Display()
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "output": {"type": "str", "choices": list(declaration.OUTPUTS), "default": "table"},
-    "output_file": {"type": "path"},
+    **declaration.REPORT_FILES,
 }
 
 
@@ -54,7 +60,9 @@ class ActionModule(ActionBase):
         plan = _explained(plan, problems)
         items = as_items(plan)
         _show(plan, items, options["output"], options["output_file"])
-        run.set_verdict(_verdict(plan, problems, leases.refused(), bool(self._task.check_mode)))
+        verdict = _verdict(plan, problems, leases.refused(), bool(self._task.check_mode))
+        run.set_verdict(verdict)
+        measures.write(options["metrics_file"], plan, batches.troubles(planned).halted, success=not verdict)
         result.update(changed=False, daemonsets=items["items"])
         return result
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, measures, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 
 display = Display()
@@ -20,7 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "names": declaration.NAMES,
     "hosts": declaration.HOSTS,
     "output": {"type": "str", "default": "table"},
-    "output_file": {"type": "path"},
+    **declaration.REPORT_FILES,
 }
 
 
@@ -34,16 +35,23 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
-        errors = declaration.output_problems(options["output"], options["output_file"])
-        if options["names"]:
-            errors += declaration.name_problems(options["names"])
-            if errors:
-                declaration.refuse(errors)
-            keys = ["/".join(declaration.key_of(name)) for name in options["names"]]
-        else:
-            keys = self._declared(task_vars, options, errors)
+        run.start()
+        try:
+            keys = self._checked(task_vars, options)
+        except AnsibleActionFail:
+            measures.refused(options["metrics_file"])
+            raise
         result.update(changed=False, daemonsets=keys)
         return result
+
+    def _checked(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> list[str]:
+        errors = declaration.output_problems(options)
+        if not options["names"]:
+            return self._declared(task_vars, options, errors)
+        errors += declaration.name_problems(options["names"])
+        if errors:
+            declaration.refuse(errors)
+        return ["/".join(declaration.key_of(name)) for name in options["names"]]
 
     def _declared(self, task_vars: dict[str, Any], options: Mapping[str, Any], errors: list[str]) -> list[str]:
         names = declaration.node_names(self, task_vars, options["hosts"])

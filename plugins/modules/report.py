@@ -24,6 +24,11 @@ options:
   output_file:
     description: A file on the control node to write the JSON to.
     type: path
+  metrics_file:
+    description:
+      - A file on the control node to write metrics to, for the textfile collector of Prometheus' node_exporter.
+      - It is replaced by a rename, so nobody reads half of it.
+    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
 author:

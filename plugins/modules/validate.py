@@ -28,6 +28,9 @@ options:
   output_file:
     description: The file that M(everynode.daemonset.report) will write.
     type: path
+  metrics_file:
+    description: The file of metrics that M(everynode.daemonset.report) will write; at once, if something is refused.
+    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
   - everynode.daemonset.manifests

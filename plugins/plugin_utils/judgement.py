@@ -34,6 +34,23 @@ NOT_SELECTED = "not selected"  # left out by --limit
 INFEASIBLE = "infeasible"  # it lacks what its instance needs, and is left as it is
 HELD = "held"  # something is due, but somebody forbids to touch this node
 FAILED = "failed"  # the revision that it should have failed here, and is not tried again
+STATES = (
+    UP_TO_DATE,
+    MISSING,
+    OUTDATED,
+    UNREADY,
+    DAMAGED,
+    MISSCHEDULED,
+    NOT_ELIGIBLE,
+    DELETING,
+    ABSENT,
+    UNREACHABLE,
+    UNUSABLE,
+    NOT_SELECTED,
+    INFEASIBLE,
+    HELD,
+    FAILED,
+)
 
 # Steps, and the phases in which they are taken.
 NONE = "none"

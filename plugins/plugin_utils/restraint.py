@@ -79,9 +79,20 @@ def _paused(settings: Settings, entries: Iterable[Entry]) -> str:
     return f"the rollout is paused ({who}) until `resume`" if who else ""
 
 
+def is_paused(settings: Settings, waves: Sequence[Wave], entries: Sequence[Entry]) -> bool:
+    """Whether nodes are outdated because the manifest, a step or a person wants the rollout to wait."""
+    pause = _next_pause(waves)
+    outdated = [entry for entry in entries if entry.should_run and entry.state == OUTDATED]
+    return bool(outdated and _paused(settings, entries)) or any(entry.wave > pause for entry in outdated)
+
+
+def _next_pause(waves: Sequence[Wave]) -> int:
+    return next((index for index, wave in enumerate(waves) if wave.pause), len(waves))
+
+
 def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]:
     """After a wave with a pause that nobody passed yet, nothing is updated."""
-    index = next((index for index, wave in enumerate(waves) if wave.pause), len(waves))
+    index = _next_pause(waves)
     reason = f"the rollout pauses after {waves[index].title} until `resume`" if index < len(waves) else ""
     return [
         kept_back(entry, reason) if entry.phase == SWITCH and entry.wave > index and _is_update(entry) else entry

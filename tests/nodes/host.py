@@ -60,6 +60,24 @@ def need_program(name: str, packages: Sequence[str]) -> str:
     return found
 
 
+def unpacked_program(package: str, path: str, folder: Path) -> Path:
+    """A program out of a distribution's package that is unpacked in this folder and not installed, for installing it
+    would start its service as well.
+    """
+    program = folder / path.lstrip("/")
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fetch = ["apt-get", "-qq", "download", package]
+        if subprocess.run(fetch, cwd=folder, capture_output=True, check=False).returncode != 0:
+            run_privileged(["apt-get", "-qq", "update"])  # the lists may be missing, or older than the archive
+            subprocess.run(fetch, cwd=folder, capture_output=True, check=False)
+        unpack = ["sh", "-c", 'dpkg-deb -x "$0"_*.deb .', package]
+        done = subprocess.run(unpack, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise NodesError(f"{package} could not be fetched and unpacked: {done.stderr.strip()}")
+    return program
+
+
 def install_packages(packages: Sequence[str]) -> None:
     names = " ".join(packages)
     if find_program("apt-get") is None:

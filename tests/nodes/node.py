@@ -99,7 +99,7 @@ class Node(Machine):
 def create(client: docker.DockerClient, cluster: str, spec: NodeSpec, image: str, public_key: str) -> Node:
     """Creates (but does not start) the container of a node, with the key that may log in."""
     # A fixed port, and not one that the engine picks anew at every start: an inventory outlives a reboot.
-    port = _free_port()
+    port = free_port()
     host_config = client.api.create_host_config(
         port_bindings={22: ("127.0.0.1", port)},
         cap_add=CAPABILITIES,
@@ -139,7 +139,7 @@ def _cgroup_options(client: docker.DockerClient) -> dict[str, Any]:
     return {"cgroupns": "host", "binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nobody listens on and that no other node of this run was given.
 
     It lies below the range that the kernel takes the ports of outgoing connections from.

@@ -26,6 +26,7 @@ MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
 OUTPUTS = ("table", "json")
+REPORT_FILES: dict[str, dict[str, Any]] = {"output_file": {"type": "path"}, "metrics_file": {"type": "path"}}
 
 
 def options(action: ActionBase, specification: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -67,20 +68,26 @@ def name_problems(names: Iterable[str]) -> list[str]:
     return lines
 
 
-def output_problems(output: str, output_file: str | None) -> list[str]:
+def output_problems(options: Mapping[str, Any]) -> list[str]:
     """What would keep the report from being written, found out before anything is done."""
     lines = []
-    if output not in OUTPUTS:
-        lines.append(f'daemonset_output is "{output}": expected {" or ".join(OUTPUTS)}')
-    if output_file is not None:
-        folder = os.path.dirname(os.path.abspath(output_file))
-        if os.path.isdir(output_file):
-            lines.append(f"daemonset_output_file: {output_file} is a folder, expected a file")
-        elif not os.path.isdir(folder):
-            lines.append(f"daemonset_output_file: {output_file} cannot be written: there is no folder {folder}")
-        elif not os.access(output_file if os.path.exists(output_file) else folder, os.W_OK):
-            lines.append(f"daemonset_output_file: {output_file} cannot be written: Permission denied")
+    if options["output"] not in OUTPUTS:
+        lines.append(f'daemonset_output is "{options["output"]}": expected {" or ".join(OUTPUTS)}')
+    for name in REPORT_FILES:
+        if options[name] is not None:
+            lines += _file_problems(f"daemonset_{name}", options[name])
     return lines
+
+
+def _file_problems(variable: str, path: str) -> list[str]:
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        return [f"{variable}: {path} is a folder, expected a file"]
+    if not os.path.isdir(folder):
+        return [f"{variable}: {path} cannot be written: there is no folder {folder}"]
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        return [f"{variable}: {path} cannot be written: Permission denied"]
+    return []
 
 
 def load_manifests(

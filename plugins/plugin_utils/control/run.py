@@ -64,6 +64,26 @@ class Part(NamedTuple):
     tolerated: dict[str, int] = {}  # how many failed nodes do not halt its rollout
 
 
+def _started() -> str:
+    """Not in the folder, for a plan that is made anew does not begin a new run."""
+    return os.path.join(C.DEFAULT_LOCAL_TMP, "everynode-started")
+
+
+def start() -> None:
+    """The run begins to look at what is declared."""
+    with open(_started(), "w", encoding="ascii") as file:
+        file.write(repr(time.time()))
+
+
+def seconds() -> float:
+    """How long ago that was."""
+    try:
+        with open(_started(), encoding="ascii") as file:
+            return max(0.0, time.time() - float(file.read()))
+    except FileNotFoundError:
+        return 0.0
+
+
 def begin(plan: Plan, parts: Mapping[str, Part] | None = None) -> None:
     """A plan is made; whatever an earlier one of this run left is forgotten."""
     end()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.declaration import (
+    REPORT_FILES,
     key_of,
     name_problems,
     output_problems,
@@ -27,14 +28,19 @@ def test_names_that_no_daemonset_can_have(name):
     assert line.startswith(f'"{name}" is no [NAMESPACE/]NAME of a DaemonSet: ')
 
 
+def options(output="table", **files):
+    return {"output": output, **dict.fromkeys(REPORT_FILES), **{name: str(path) for name, path in files.items()}}
+
+
 def test_a_report_that_can_be_written(tmp_path):
-    assert output_problems("table", None) == []
-    assert output_problems("json", str(tmp_path / "report.json")) == []
+    assert output_problems(options()) == []
+    assert output_problems(options("json", output_file=tmp_path / "report.json")) == []
 
 
 def test_a_report_that_cannot_be_written(tmp_path):
-    kind, folder = output_problems("xml", str(tmp_path))
+    kind, folder = output_problems(options("xml", output_file=tmp_path))
     assert kind == 'daemonset_output is "xml": expected table or json'
     assert folder.endswith("is a folder, expected a file")
-    (missing,) = output_problems("json", str(tmp_path / "nowhere" / "report.json"))
+    (missing,) = output_problems(options(metrics_file=tmp_path / "nowhere" / "everynode.prom"))
+    assert missing.startswith("daemonset_metrics_file: ")
     assert missing.endswith(f"there is no folder {tmp_path}/nowhere")
