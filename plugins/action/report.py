@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         plan = renewed(planned, run.seen_after(planned.touched))
         problems = run.problems()
         plan = _explained(plan, problems)
-        items = as_items(plan)
+        items = as_items(plan, run.details(plan.present))
         _show(plan, items, options["output"], options["output_file"])
         verdict = _verdict(plan, problems, leases.refused(), bool(self._task.check_mode))
         run.set_verdict(verdict)

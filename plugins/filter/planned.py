@@ -53,7 +53,7 @@ def planned(what: str, node: str | None = None) -> list[Any]:
         # The batches are of all that was planned; who is refused is passed over in them.
         return plan.hosts(what) if what == SWITCH else _ours(plan).hosts(what)
     if what == "present":
-        return list(dict.fromkeys(entry.node for one in plan.daemonsets for entry in one.entries if entry.present))
+        return plan.present
     if what == "leading":
         return plan.touched[:1]
     if what == "touched":

@@ -158,6 +158,11 @@ class Plan:
         return self._nodes_where(lambda entry: entry.step != NONE)
 
     @property
+    def present(self) -> list[str]:
+        """The nodes that have an instance of any of them."""
+        return self._nodes_where(lambda entry: entry.present)
+
+    @property
     def not_as_declared(self) -> list[str]:
         return self._nodes_where(lambda entry: not entry.as_declared)
 

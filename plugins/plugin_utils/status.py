@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -61,12 +62,15 @@ def first_created(daemonset: DaemonSetPlan) -> Entry | None:
     return max(aged, key=lambda entry: entry.age or 0.0, default=None)
 
 
-def as_items(plan: Plan) -> dict[str, Any]:
+Details = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by node and by DaemonSet: module_utils/details.py
+
+
+def as_items(plan: Plan, details: Details | None = None) -> dict[str, Any]:
     """``{"items": [{"metadata": …, "status": …, "nodes": […]}]}``, one item a DaemonSet, JSON-safe."""
-    return {"items": [_item(daemonset) for daemonset in plan.daemonsets]}
+    return {"items": [_item(daemonset, details or {}) for daemonset in plan.daemonsets]}
 
 
-def _item(daemonset: DaemonSetPlan) -> dict[str, Any]:
+def _item(daemonset: DaemonSetPlan, details: Details) -> dict[str, Any]:
     metadata = {"name": daemonset.settings.name, "namespace": daemonset.settings.namespace}
     oldest = first_created(daemonset)
     if oldest is not None and oldest.created is not None:
@@ -75,7 +79,10 @@ def _item(daemonset: DaemonSetPlan) -> dict[str, Any]:
     return {
         "metadata": metadata,
         "status": status(daemonset).as_kubernetes(),
-        "nodes": [_node(entry) for entry in daemonset.entries],
+        "nodes": [
+            {**_node(entry), **details.get(entry.node, {}).get(daemonset.settings.key, {})}
+            for entry in daemonset.entries
+        ],
     }
 
 

@@ -22,7 +22,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
-from ...module_utils import observation, orders, program
+from ...module_utils import details, observation, orders, program
 from ..plan import UNREACHABLE, UNUSABLE, Seen, Settings
 from ..words import last_line
 from .limit import time_limit
@@ -108,13 +108,9 @@ class Host:
 
         Never raises.
         """
-        try:
-            with time_limit(patience):
-                printed = self._action._low_level_execute_command(observation.SCRIPT)
-        except AnsibleConnectionFailure as error:
-            return Seen(None, UNREACHABLE, connection_words(error))
-        except AnsibleError as error:  # become: no password, a wrong one
-            return Seen(None, UNUSABLE, f"root is needed there: {words_of(error)}")
+        printed = self._printed(observation.SCRIPT, patience)
+        if isinstance(printed, Seen):
+            return printed
         try:
             found = observation.parse(printed["stdout"])
         except ValueError as error:
@@ -122,6 +118,26 @@ class Host:
         self._programs = found.facts.programs
         self.seen = Seen(found, "", "")
         return self.seen
+
+    def ask(self, question: details.Question, patience: int) -> dict[str, Any] | Seen:
+        """By namespace/name, events, log lines and usage; or why nobody knows. Never raises."""
+        printed = self._printed(question.script(), patience)
+        if isinstance(printed, Seen):
+            return printed
+        try:
+            return details.parse(printed["stdout"], question.keys)
+        except ValueError as error:
+            return Seen(None, UNUSABLE, last_line(printed["stderr"]) if printed["rc"] else str(error))
+
+    def _printed(self, script: str, patience: int) -> Mapping[str, Any] | Seen:
+        """What a script that only reads printed as root, or why it did not run."""
+        try:
+            with time_limit(patience):
+                return self._action._low_level_execute_command(script)  # type: ignore[no-any-return]
+        except AnsibleConnectionFailure as error:
+            return Seen(None, UNREACHABLE, connection_words(error))
+        except AnsibleError as error:  # become: no password, a wrong one
+            return Seen(None, UNUSABLE, f"root is needed there: {words_of(error)}")
 
     def is_reachable(self, patience: int) -> str:
         """ "" if the node answers, else why it does not: the least that can be asked, before something is stopped."""

@@ -151,12 +151,27 @@ def seen_after(nodes: Iterable[str]) -> dict[str, Seen]:
     return found
 
 
+def save_details(node: str, details: Mapping[str, Any]) -> None:
+    """Of its DaemonSets, by namespace/name; see module_utils/details.py."""
+    _write(_details_of(node), details)
+
+
+def details(nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The same for those of these nodes that were asked for them."""
+    found = {node: _read(_details_of(node)) for node in nodes}
+    return {node: of_node for node, of_node in found.items() if of_node is not None}
+
+
 def _part_of(node: str) -> str:
     return os.path.join("nodes", f"{quote(node, safe='')}.json")
 
 
 def _seen_of(node: str) -> str:
     return os.path.join("nodes", f"{quote(node, safe='')}.seen")
+
+
+def _details_of(node: str) -> str:
+    return os.path.join("nodes", f"{quote(node, safe='')}.details")
 
 
 @contextlib.contextmanager

@@ -108,3 +108,11 @@ def test_items_for_programs():
             }
         ]
     }
+
+
+def test_details_stand_beside_the_node():
+    there = {"a": {"default/agent": {"events": [], "log": [{"line": "x"}], "usage": None}}}
+    plan = Plan((DaemonSetPlan(Settings("default", "agent"), (entry("a", **RIGHT), entry("b", **RIGHT))),), ())
+    nodes = as_items(plan, there)["items"][0]["nodes"]
+    assert nodes[0]["log"] == [{"line": "x"}]
+    assert "log" not in nodes[1]
