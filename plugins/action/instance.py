@@ -177,7 +177,8 @@ class _Node:
         if step.entry.step in STAGED_STEPS:
             fetched = self._host.fetch(definition, package_manager)
         replacing = step.entry.step == REPLACE and not self._check_mode
-        outcome = self._host.present(definition, step.secrets, {"confirm": CONFIRM_SECONDS if replacing else 0})
+        terms = {"confirm": CONFIRM_SECONDS if replacing else 0, "surge": settings.strategy.surges}
+        outcome = self._host.present(definition, step.secrets, terms)
         if replacing:
             self._host.confirm(definition, folder_of(definition["revision"], definition["runtime"]))
         outcome.actions[:0] = fetched.actions

@@ -246,7 +246,12 @@ class _Steps:
 
 def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
     """See module_utils/instance.Terms."""
-    return {"number": entry.number, "cause": settings.change_cause, "revert": settings.policy.on_failure != HALT}
+    return {
+        "number": entry.number,
+        "cause": settings.change_cause,
+        "revert": settings.policy.on_failure != HALT,
+        "surge": settings.strategy.surges,
+    }
 
 
 _PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for", "restart": "restarted"}

@@ -20,20 +20,20 @@ from .commands import run_command
 from .units import systemctl
 
 
-def arm(namespace: str, name: str, python: str, seconds: float) -> str:
-    """In so many seconds the program puts back what stood before, unless it is disarmed. Returns the timer's name.
+def arm(namespace: str, name: str, python: str, seconds: float, act: str = "put_back") -> str:
+    """In so many seconds the program does this, see orders.py, unless it is disarmed. Returns the timer's name.
 
     Each has a name of its own: one that is at it, and still waits for what it has put back, must not be in the way.
     """
     # Not one of the instance's units, whose names begin with "everynode." and which the observation asks about.
     unit = f"everynode-confirm.{namespace}.{name}.{time.time_ns():x}"
-    request = json.dumps({"namespace": namespace, "name": name, "order": {"act": "put_back", "timer": unit}})
+    request = json.dumps({"namespace": namespace, "name": name, "order": {"act": act, "timer": unit}})
     command = [
         "systemd-run",
         "--quiet",
         "--collect",
         f"--unit={unit}",
-        f"--description=Put back the last good revision of {namespace}/{name} unless the new one is confirmed",
+        f"--description=Unless it is told that all is well, everynode does this for {namespace}/{name}: {act}",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=100ms",
         "--",
@@ -49,5 +49,9 @@ def arm(namespace: str, name: str, python: str, seconds: float) -> str:
 def disarm(record: dict[str, Any]) -> None:
     """Only the timer: what it has started already goes on, and finds that it is not needed any more."""
     if record["unconfirmed"] is not None:
-        systemctl("stop", "--", record["unconfirmed"]["timer"] + ".timer", check=False)
+        stop(record["unconfirmed"]["timer"])
         record["unconfirmed"] = None
+
+
+def stop(timer: str) -> None:
+    systemctl("stop", "--", timer + ".timer", check=False)

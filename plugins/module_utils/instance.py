@@ -22,7 +22,7 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from . import engine, files, guard, images, keeper, observation, pods, program, units
+from . import engine, files, guard, images, keeper, observation, pods, program, stand_in, units
 from . import record as records
 from .commands import run_command
 from .engine import Container, Engine, EngineError
@@ -60,6 +60,7 @@ class Terms(NamedTuple):
     revert: bool = True  # what served before serves again if it does not become ready
     restart: bool = False  # restart it also if it is as it should be
     undo: bool = False  # whoever comes from another revision to this one is not to go there again by itself
+    surge: bool = False  # the new revision serves beside the old one while that is replaced, see stand_in.py
 
 
 def runtime_of(definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> Runtime:
@@ -117,6 +118,62 @@ class Enforcer:
 
     def _bring_in(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
         self.secrets = runtime.secrets
+        with self._stand_in(runtime, terms):
+            self._put_in_place(runtime, terms, stage)
+
+    @contextlib.contextmanager
+    def _stand_in(self, runtime: Runtime, terms: Terms) -> Iterator[None]:
+        """With maxSurge another instance of this revision serves as long as this one does not.
+
+        If this process dies before it has taken that away again, a timer does.
+        """
+        other = self._other()
+        found = self.observe() if terms.surge or other.is_there() else None
+        if other.is_there() and found is not None and found.ready:
+            self._remove_stand_in()
+            found = self.observe()
+        if not (terms.surge and found is not None and found.ready) or not (
+            _is_another(found, runtime.definition) or terms.restart or not found.intact
+        ):
+            yield
+        elif self.check_mode:
+            yield
+            self.actions.append(_stood_in(runtime))
+        else:
+            self._refuse_veto()
+            self._refuse_if_abandoned()
+            seconds = 2 * self._seconds_to_replace(runtime.definition)
+            timer = guard.arm(self.namespace, other.name, node_python(), seconds, "absent")
+            try:
+                self._start_stand_in(other, runtime)
+                yield
+                self.actions.append(_stood_in(runtime))
+            finally:
+                other.absent()
+                guard.stop(timer)
+        if other.is_there():
+            self._remove_stand_in()  # a run that was killed has left it
+
+    def _start_stand_in(self, other: Enforcer, runtime: Runtime) -> None:
+        definition = stand_in.definition_of(runtime.definition)
+        try:
+            other.present(definition, runtime.secrets)
+        except InstanceError as error:
+            with self._lock():
+                self._remember_failure(runtime.folder, str(error))
+            raise InstanceError(f"{error}\nWhat ran before has not been touched.") from error
+
+    def _remove_stand_in(self) -> None:
+        self._act("remove what stood in for it during an update", self._other().absent)
+
+    def _other(self) -> Enforcer:
+        """What stands in for this instance, or may have been left."""
+        return Enforcer(self.namespace, stand_in.name_of(self.name), self.timeout, self.check_mode)
+
+    def is_there(self) -> bool:
+        return os.path.lexists(self.directory)
+
+    def _put_in_place(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
         with self._lock():
             self._refuse_veto()
             found = self.observe()
@@ -133,7 +190,8 @@ class Enforcer:
             self._wait_ready(runtime)
         except InstanceError as error:
             with self._lock():
-                self._remember_failure(runtime, str(error))
+                if records.load(self.directory)["revision"] == runtime.folder:  # else another run has changed it since
+                    self._remember_failure(runtime.folder, str(error))
                 what = self._put_back(runtime.folder, former) if changes and terms.revert else ""
             raise InstanceError(f"{error}{what}") from None
         with self._lock():
@@ -191,6 +249,8 @@ class Enforcer:
 
     def absent(self) -> None:
         """Nothing of the instance is left, and what it took the place of is given back."""
+        if not stand_in.stands_in(self.name) and self._other().is_there():
+            self._remove_stand_in()
         with self._lock():
             self._refuse_veto()
             own_units = self._own_units()
@@ -624,11 +684,14 @@ class Enforcer:
         former = next((one for one in (record["good"], record["revision"]) if one and self._is_whole(one)), None)
         if not terms.confirm or former in (None, runtime.folder):
             return
-        definition = runtime.definition
-        stopping = float(definition["terminationGracePeriodSeconds"] or 0)
-        waiting = self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
-        timer = guard.arm(self.namespace, self.name, node_python(), 2 * stopping + waiting + terms.confirm)
+        seconds = self._seconds_to_replace(runtime.definition) + terms.confirm
+        timer = guard.arm(self.namespace, self.name, node_python(), seconds)
         record["unconfirmed"] = {"former": former, "timer": timer}
+
+    def _seconds_to_replace(self, definition: Mapping[str, Any]) -> float:
+        """The longest that it may take from now on until the new revision is ready, or is given up."""
+        stopping, min_ready = definition["terminationGracePeriodSeconds"] or 0, definition["minReadySeconds"]
+        return 2.0 * stopping + self.timeout + float(min_ready) + _probe_seconds(definition)
 
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
@@ -772,11 +835,9 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------- how it has gone
 
-    def _remember_failure(self, runtime: Runtime, error: str) -> None:
+    def _remember_failure(self, folder: str, error: str) -> None:
         record = records.load(self.directory)
-        if record["revision"] != runtime.folder:
-            return  # another run has changed it since
-        _add_failure(record, runtime.folder, error.split("\n")[0])
+        _add_failure(record, folder, error.split("\n")[0])
         guard.disarm(record)
         records.save(self.directory, record)
 
@@ -848,7 +909,7 @@ class Enforcer:
     def _lock(self) -> ContextManager[None]:
         if self.check_mode:
             return contextlib.nullcontext()  # it only looks, and a lock's file would be a change
-        return _Lock(os.path.join(RUN, f"{self.namespace}.{self.name}.instance"), self.key)
+        return _Lock(os.path.join(RUN, f"{self.namespace}.{stand_in.instance_of(self.name)}.instance"), self.key)
 
     def _show_difference(self, runtime: Runtime, rendered: Rendered) -> None:
         """Units, environment and volumes; of a Secret only that it differs."""
@@ -989,6 +1050,10 @@ def _fingerprints(root: str, rendered: Rendered) -> bytes:
 def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
     """Whether what is there is of another revision, or under another runtime, than the definition."""
     return found is None or (found.revision, found.runtime) != (definition["revision"], definition["runtime"])
+
+
+def _stood_in(runtime: Runtime) -> str:
+    return "let another instance of revision {} serve meanwhile".format(runtime.definition["revision"])
 
 
 def _add_failure(record: dict[str, Any], folder: str, reason: str) -> None:

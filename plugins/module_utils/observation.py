@@ -14,7 +14,7 @@ import math
 import re
 from typing import Any, Dict, Mapping, NamedTuple
 
-from . import engine
+from . import engine, stand_in
 from .engine import TITLES, Container
 
 ROOT = "/var/lib/everynode"
@@ -379,15 +379,16 @@ def parse(text: str) -> Observation:
     for owner in [*marks.values(), *(owner for one in engines.values() for owner in one.containers)]:
         found.setdefault(owner, [])
     clocks = Clocks(uptime, now - uptime)
+    left = {stand_in.instance_of(key) for key in found if stand_in.stands_in(key)}
+    found.update({key: found.get(key, []) for key in left})
+    judged = [
+        _instance(key, content, units, marks, engines, states, clocks, key in left)
+        for key, content in sorted(found.items())
+        if not stand_in.stands_in(key)
+    ]
     return Observation(
         facts=_facts(values, now),
-        instances=tuple(
-            instance
-            for instance in (
-                _instance(key, content, units, marks, engines, states, clocks) for key, content in sorted(found.items())
-            )
-            if instance is not None
-        ),
+        instances=tuple(instance for instance in judged if instance is not None),
         leases=tuple(leases),
     )
 
@@ -540,6 +541,7 @@ def _instance(
     engines: Mapping[str, Engine],
     states: Mapping[str, Mapping[str, Any]],
     clocks: Clocks,
+    stood_in: bool,
 ) -> Instance | None:
     namespace, _slash, name = key.partition("/")
     values = _pairs(content)
@@ -547,7 +549,7 @@ def _instance(
     wanted: dict[str, dict[str, Any]] = {entry["unit"]: entry for entry in record.get("units", [])}
     marked = {unit for unit, owner in marks.items() if owner == key}
     containers = {name: one.containers.get(key, []) for name, one in engines.items()}
-    if not content and not marked and not any(containers.values()):
+    if not content and not marked and not any(containers.values()) and not stood_in:
         return None
     damage = [_damage(line[len("damage=") :]) for line in content if line.startswith("damage=")]
     if not record:
@@ -556,6 +558,8 @@ def _instance(
         damage = ["no revision was fully put in place"]
     for unit in sorted(wanted):
         damage += _unit_damage(unit, units.get(unit, {}), wanted[unit])
+    if stood_in:
+        damage.append("what stood in for it during an update was left behind")
     extra = sorted(marked - set(wanted))
     damage += [f"{unit} does not belong to the current revision" for unit in extra]
     active = any(_may_run(units.get(unit, {})) for unit in marked | set(wanted))

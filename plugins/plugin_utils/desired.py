@@ -59,6 +59,7 @@ def settings_of(daemonset: DaemonSet) -> Settings:
         name=daemonset.name,
         on_delete=strategy["type"] == "OnDelete",
         max_unavailable=strategy.get("rollingUpdate", {}).get("maxUnavailable", 1),
+        max_surge=strategy.get("rollingUpdate", {}).get("maxSurge", 0),
         min_ready_seconds=daemonset.min_ready_seconds,
         node_selector=tuple(sorted(daemonset.pod_spec.get("nodeSelector", {}).items())),
         policy=policy_of(daemonset.annotations),

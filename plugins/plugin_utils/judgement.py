@@ -91,6 +91,7 @@ class Settings:
     name: str
     on_delete: bool = False  # updateStrategy OnDelete: outdated instances wait for a human
     max_unavailable: int | str = 1  # a number of nodes or "25%" of all eligible ones
+    max_surge: int | str = 0  # the same; on so many the new instance starts beside the old one
     min_ready_seconds: int = 0
     node_selector: tuple[tuple[str, str], ...] = ()
     policy: Policy = Policy()
@@ -114,7 +115,7 @@ class Settings:
     @property
     def strategy(self) -> Strategy:
         """Availability is judged here, node by node, so minReadySeconds is not part of it; see _decided."""
-        return Strategy(max_unavailable=self.max_unavailable)
+        return Strategy(max_unavailable=self.max_unavailable, max_surge=self.max_surge)
 
     @property
     def key(self) -> str:

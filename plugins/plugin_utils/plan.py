@@ -56,7 +56,7 @@ from .judgement import (
     judge,
 )
 from .policy import WINDOW
-from .rollout import Pod, Target, sync
+from .rollout import Pod, Strategy, Target, sync
 from .waves import Completion, Wave, bake_left, completions, in_waves, pack, turns, waves_of
 
 __all__ = [
@@ -115,8 +115,11 @@ class DaemonSetPlan:
 
     @property
     def budget(self) -> int:
-        """How many nodes may be unavailable through our doing. Kubernetes: a percentage is of all eligible nodes."""
-        return self.settings.strategy.numbers(self.desired).max_unavailable
+        """How many nodes may be unavailable through our doing, or surge: only one of these is not 0.
+
+        Kubernetes: a percentage is of all eligible nodes.
+        """
+        return sum(self.settings.strategy.numbers(self.desired))
 
     @property
     def tolerated_failures(self) -> int:
@@ -300,13 +303,15 @@ def _decided(settings: Settings, judged: Sequence[Entry]) -> DaemonSetPlan:
 def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
     """Give each step its phase: what Kubernetes' controller would do now is done at once, the rest batch by batch.
 
+    With maxSurge it is the same: a node is switched as a whole, with what stands in meanwhile.
+
     One difference: the controller also replaces at once, beyond the budget, what is ready and not yet available
     (minReadySeconds). Two applies soon after each other would so restart all nodes together; here it takes the budget.
     """
     acting = [entry for entry in entries if entry.step != NONE]
     targets = [Target(entry.node, entry.step != REMOVE, entry.step != REMOVE) for entry in acting]
     pods = [_pod(entry) for entry in acting if not (entry.step == CREATE or entry.half_made)]
-    decision = sync(targets, pods, settings.strategy, now=0)
+    decision = sync(targets, pods, Strategy(max_unavailable=settings.max_unavailable), now=0)
     created, deleted = set(decision.create_nodes), set(decision.delete_pods)
 
     def phase(entry: Entry) -> str:

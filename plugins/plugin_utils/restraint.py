@@ -137,8 +137,11 @@ def left_unavailable(settings: Settings, entries: Iterable[Entry]) -> list[Entry
 
     --limit leaves them out, or the wanted revision failed there, or they are kept back. All others are made available
     before the first batch begins, or the rollout halts. What cannot be reached is counted apart, and so is what an
-    operator holds; under OnDelete it is for humans to replace things.
+    operator holds; under OnDelete it is for humans to replace things. maxSurge makes none unavailable, so those that
+    are do not count.
     """
+    if settings.strategy.surges:
+        return []
     return [
         entry
         for entry in entries

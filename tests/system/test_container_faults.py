@@ -107,7 +107,7 @@ def assert_back(lanterns: Lanterns, before: dict[str, set[str]]) -> None:
     done = lanterns.apply("red", names=BOTH)
     assert done.code == 0, done.output
     assert done.changed == 0, done.output
-    lanterns.assert_never_two()
+    lanterns.assert_never_more(1)
 
 
 def all_ready(node: Node) -> bool:
@@ -224,7 +224,7 @@ def test_killed_in_the_middle(two: Lanterns) -> None:
         changes.recolour()
         kill_one(victim)
         two.converge(changes.colour)
-        two.assert_never_two()
+        two.assert_never_more(1)
 
 
 @pytest.mark.parametrize("victim", ["controller", "module"])
@@ -243,7 +243,7 @@ def test_killed_while_it_comes_and_goes(victim: str, two: Lanterns) -> None:
     else:
         changes.kill_module(lambda: two.apply(changes.colour))
     two.converge(changes.colour)
-    two.assert_never_two()
+    two.assert_never_more(1)
 
 
 # ----------------------------------------------------------------------------------------------------- whatever happens
@@ -289,7 +289,7 @@ def test_whatever_happens_one_apply_makes_it_one(seed: int, two: Lanterns) -> No
         act()
     try:
         two.converge(changes.colour)
-        two.assert_never_two()
+        two.assert_never_more(1)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}:\n" + "\n".join([*story, str(error)])) from error
     two.delete_after_damage()

@@ -107,6 +107,29 @@ def _init_after_sidecar(containers: Sequence[Mapping[str, Any]], _pod: Any, _dae
     return any(sidecar and not later for sidecar, later in zip(sidecars, sidecars[1:], strict=False))
 
 
+def _listens(_value: Any, _rolling: Any, daemonset: Mapping[str, Any]) -> bool:
+    """Whether it listens on a port that is known: then two of it in one network are in each other's way."""
+    return any(
+        container.get("ports") or any(_asks_a_port(container.get(f"{kind}Probe", {})) for kind in _PROBES)
+        for container in _containers(daemonset)
+    )
+
+
+def _asks_a_port(probe: Mapping[str, Any]) -> bool:
+    return any(kind in probe for kind in ("httpGet", "tcpSocket", "grpc"))
+
+
+def _holds_a_port_of_the_node(value: Any, rolling: Any, daemonset: Mapping[str, Any]) -> bool:
+    if daemonset["spec"]["template"]["spec"].get("hostNetwork"):
+        return _listens(value, rolling, daemonset)
+    return any(port.get("hostPort") for one in _containers(daemonset) for port in one.get("ports", []))
+
+
+def _containers(daemonset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    pod = daemonset["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod.get("containers", [])]
+
+
 def _row(
     path: str, systemd: Use, container: Use | None = None, when: When | None = None, podman: Use | None = None
 ) -> Row:
@@ -133,6 +156,9 @@ _SECCOMP = honoured("--security-opt seccomp; without one the engine's own profil
 _LOCAL_SECCOMP = honoured("a file of the node, below /var/lib/kubelet/seccomp as on Kubernetes' nodes")
 _NON_ROOT = honoured("checked before the start, against the image's own user where runAsUser says none")
 _PROBE = honoured("checked on the node")
+_PROBES = ("startup", "liveness", "readiness")
+_PORT_IN_USE = refused("the new instance would wait for a port that the old one has; use maxUnavailable")
+_STANDS_IN = honoured("so many nodes at a time start the new revision before the old one stops")
 
 ROWS: Final[tuple[Row, ...]] = (
     # --- the object ---
@@ -209,11 +235,9 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "spec.updateStrategy.rollingUpdate.maxSurge", honoured("no second instance beside the first"), when=_is(0, "0%")
     ),
-    _row(
-        "spec.updateStrategy.rollingUpdate.maxSurge",
-        refused("two host processes of one daemon cannot run side by side on a node; use maxUnavailable"),
-        refused("this version does not start a new instance beside the old one; use maxUnavailable"),
-    ),
+    _row("spec.updateStrategy.rollingUpdate.maxSurge", _PORT_IN_USE, when=_holds_a_port_of_the_node),
+    _row("spec.updateStrategy.rollingUpdate.maxSurge", _PORT_IN_USE, _STANDS_IN, when=_listens),
+    _row("spec.updateStrategy.rollingUpdate.maxSurge", _STANDS_IN),
     _row("spec.templateGeneration", _API_SERVER),
     # --- the template's metadata ---
     _row("spec.template.metadata.labels", honoured("part of the revision; read by fieldRef")),

@@ -121,6 +121,20 @@ def test_a_units_mark_alone_is_an_instance() -> None:
     assert found.running
 
 
+@pytest.mark.parametrize("instance_too", [True, False])
+def test_what_stood_in_for_an_instance_and_was_left_is_damage_of_that(instance_too: bool) -> None:
+    left = READY.replace(
+        "=== instance ops/heartbeat", "=== instance ops/heartbeat_surge\ncurrent=\n=== instance ops/heartbeat"
+    )
+    if not instance_too:
+        left = READY.replace("ops/heartbeat", "ops/heartbeat_surge").replace("ops.heartbeat", "ops.heartbeat_surge")
+    found = instance(left)
+    assert found.damage[-1:] == ("what stood in for it during an update was left behind",)
+    assert not found.intact
+    assert found.ready is instance_too
+    assert [one.name for one in observation.parse(left).instances].count("heartbeat_surge") == 0
+
+
 def test_a_login_banner_and_carriage_returns_do_no_harm() -> None:
     assert observation.parse("Welcome!\r\n" + READY.replace("\n", "\r\n")) == observation.parse(READY)
 

@@ -48,7 +48,9 @@ NODES = {"fast": FAST, "slow": SLOW}
 def test_settings_and_eligibility():
     loaded = manifests()
     ((settings, wanted),) = desired(dict.fromkeys(NODES, loaded), NODES)
-    assert settings == Settings("default", "agent", False, "25%", 7, (("disk", "ssd"),))
+    assert settings == Settings(
+        "default", "agent", max_unavailable="25%", min_ready_seconds=7, node_selector=(("disk", "ssd"),)
+    )
     assert [wanted[name].should_run for name in NODES] == [True, False]
     assert wanted["fast"].revision == wanted["slow"].revision != ""
     assert "disk" in wanted["slow"].reason

@@ -265,3 +265,16 @@ def test_several_revisions_of_a_templated_manifest_share_a_number():
     assert numbers({"a": "a2", "b": "b2"}, before) == [2, 2]
     assert numbers({"a": "a2", "b": "b2"}, {**before, "a": with_history("a2", ("a1", 1), ("a2", 2))}) == [2, 2]
     assert numbers({"a": "a1", "b": "b2"}, before) == [1, 2]  # 1 is another one's there
+
+
+@pytest.mark.parametrize(
+    ("limits", "batches"),
+    [
+        # Kubernetes counts the nodes that surge, and not those that are unavailable (rollingUpdate in update.go).
+        ({"max_unavailable": 0, "max_surge": "50%"}, (("a", "b"), ("c",))),
+        ({"max_unavailable": "50%"}, (("a",), ("b",), ("c",))),
+    ],
+)
+def test_an_unavailable_node_elsewhere_uses_up_the_budget_but_no_surge(limits, batches):
+    looks = {**dict.fromkeys("abc", OLD), "d": DOWN_ELSEWHERE}
+    assert planned(looks, **limits).batches == batches

@@ -165,10 +165,29 @@ def test_a_daemon_that_is_kept_apart_from_itself_alone(term: dict[str, Any], kin
     assert [use.kind for _path, use in judge(daemonset, "container")] == [kind]
 
 
-def test_surge_is_for_later() -> None:
-    for surge, kinds in ((0, []), ("0%", []), (1, ["refused"]), ("10%", ["refused"])):
-        daemonset = {"spec": {"updateStrategy": {"rollingUpdate": {"maxSurge": surge}}}}
-        assert [use.kind for _path, use in judge(daemonset, "container")] == kinds
+@pytest.mark.parametrize(
+    ("surge", "spec", "refused_for"),
+    [
+        (0, {"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, []),
+        ("0%", {"containers": [{"ports": [{"hostPort": 80}]}]}, []),
+        (1, {"containers": [{}]}, []),
+        ("10%", {"hostNetwork": True, "containers": [{"livenessProbe": {"exec": {"command": ["true"]}}}]}, []),
+        (1, {"containers": [{"ports": [{"containerPort": 80}]}]}, ["systemd"]),
+        (1, {"containers": [{"readinessProbe": {"tcpSocket": {"port": 80}}}]}, ["systemd"]),
+        (1, {"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, ["systemd", "container"]),
+        (1, {"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, ["systemd", "container"]),
+        (1, {"hostNetwork": True, "containers": [{"startupProbe": {"grpc": {"port": 80}}}]}, ["systemd", "container"]),
+    ],
+)
+def test_a_new_instance_beside_the_old_one_needs_ports_of_its_own(
+    surge: int | str, spec: dict[str, Any], refused_for: list[str]
+) -> None:
+    rolling = {"rollingUpdate": {"maxSurge": surge, "maxUnavailable": 0}}
+    daemonset = {"spec": {"updateStrategy": rolling, "template": {"spec": spec}}}
+    path = "spec.updateStrategy.rollingUpdate.maxSurge"
+    for runtime in ("systemd", "container"):
+        found = [use.kind for where, use in judge(daemonset, runtime) if where == path]
+        assert found == ["refused"] * (runtime in refused_for)
 
 
 def test_judge_looks_at_keys_of_annotations() -> None:
