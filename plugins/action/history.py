@@ -9,15 +9,16 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run, terminal
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import history_table, instances, revisions
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import as_item, history_table, instances
 
-display = Display()
-
-OPTIONS: dict[str, dict[str, Any]] = {"observed": {"type": "str", "default": "everynode_observed"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "observed": {"type": "str", "default": "everynode_observed"},
+    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": terminal.TABLE},
+    "output_file": {"type": "path"},
+}
 
 
 class ActionModule(ActionBase):
@@ -34,13 +35,14 @@ class ActionModule(ActionBase):
         if plan is None:
             raise AnsibleActionFail("there is no plan: everynode.daemonset.plan comes first")
         inventory = Inventory(task_vars["hostvars"])
-        histories = {}
+        tables, items = [], []
         for daemonset in plan.daemonsets:
             settings = daemonset.settings
             names = [entry.node for entry in daemonset.entries]
             seen = observed(inventory, options["observed"], names, task_vars)
             found = instances(seen, settings.namespace, settings.name)
-            display.display(f"daemonset.apps/{settings.name}\n{history_table(found)}\n")
-            histories[settings.key] = [vars(one) for one in revisions(found)]
-        result.update(changed=False, revisions=histories)
+            tables.append(f"daemonset.apps/{settings.name}\n{history_table(found, terminal.WIDTH)}\n")
+            items.append(as_item(settings, found))
+        terminal.show({"items": items}, options["output"], options["output_file"], lambda: "\n".join(tables))
+        result.update(changed=False, daemonsets=items)
         return result

@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import (
     batches,
     declaration,
     leases,
     measures,
     run,
+    terminal,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
@@ -33,12 +31,14 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     renewed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import attention_list, daemonset_table
-
-display = Display()
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import (
+    attention_list,
+    daemonset_table,
+    instance_table,
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "output": {"type": "str", "choices": list(declaration.OUTPUTS), "default": "table"},
+    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
     **declaration.REPORT_FILES,
 }
 
@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
         problems = run.problems()
         plan = _explained(plan, problems)
         items = as_items(plan, run.details(plan.present))
-        _show(plan, items, options["output"], options["output_file"])
+        terminal.show(items, options["output"], options["output_file"], lambda: _for_people(plan, options["output"]))
         verdict = _verdict(plan, problems, leases.refused(), bool(self._task.check_mode))
         run.set_verdict(verdict)
         measures.write(options["metrics_file"], plan, batches.troubles(planned).halted, success=not verdict)
@@ -96,27 +96,15 @@ def _first_line(problem: run.Problem) -> str:
     return problem.message.split("\n")[0].removeprefix(problem.daemonset).lstrip(": ")
 
 
-def _show(plan: Plan, items: dict[str, Any], output: str, output_file: str | None) -> None:
-    """People read the terminal; the file is for programs, and takes the place of JSON on the terminal."""
-    if output == "table":
-        display.display(_for_people(plan))
-    elif output_file is None:
-        display.display(json.dumps(items))
-    if output_file is None:
-        return
-    try:
-        with open(output_file, "w", encoding="utf-8") as file:
-            file.write(json.dumps(items) + "\n")
-    except OSError as error:
-        raise AnsibleActionFail(f"cannot write the report to {output_file}: {os.strerror(error.errno or 0)}") from error
-
-
-def _for_people(plan: Plan) -> str:
+def _for_people(plan: Plan, output: str) -> str:
+    wide = output == terminal.WIDE
     lines = [_deletion(daemonset) for daemonset in plan.daemonsets if daemonset.settings.deleted]
     standing = Plan(tuple(daemonset for daemonset in plan.daemonsets if not daemonset.settings.deleted), ())
     if standing.daemonsets:
-        lines.append(daemonset_table(standing))
-    attention = attention_list(plan)
+        lines.append(daemonset_table(standing, terminal.WIDTH, wide))
+    if wide:
+        lines += ["", instance_table(plan, terminal.WIDTH)]
+    attention = attention_list(plan, terminal.WIDTH)
     return "\n".join([*lines, "", attention] if attention else lines)
 
 

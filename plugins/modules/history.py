@@ -19,6 +19,14 @@ options:
     description: The name of the variable in which M(everynode.daemonset.observe) was registered.
     type: str
     default: everynode_observed
+  output:
+    description: What to print; V(wide) is V(table). JSON and YAML are not printed if there is an O(output_file).
+    type: str
+    choices: [table, wide, json, yaml]
+    default: table
+  output_file:
+    description: A file on the control node to write the JSON to, or YAML if its name ends in C(.yaml) or C(.yml).
+    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
 author:
@@ -33,14 +41,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-revisions:
-  description: By namespace/name, the revisions in the order of their numbers.
+daemonsets:
+  description: One item for each DaemonSet, with its revisions in the order of their numbers. See docs/output.md.
   returned: success
-  type: dict
+  type: list
+  elements: dict
   sample:
-    default/heartbeat:
-      - number: 1
-        cause: ""
-        hashes: [1b2c3d4e5f60]
-        nodes: [web1, web2]
+    - metadata: {namespace: default, name: heartbeat}
+      revisions:
+        - revision: 1
+          changeCause: ""
+          hashes: [1b2c3d4e5f60]
+          nodes: [web1, web2]
 """

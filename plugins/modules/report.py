@@ -17,12 +17,14 @@ description:
     M(everynode.daemonset.verdict).
 options:
   output:
-    description: What to print. JSON is printed as one line, unless it goes to O(output_file).
+    description:
+      - What to print. With V(wide) there are kubectl's other columns, and a line for each instance. JSON (on one line)
+        and YAML are not printed if there is an O(output_file).
     type: str
-    choices: [table, json]
+    choices: [table, wide, json, yaml]
     default: table
   output_file:
-    description: A file on the control node to write the JSON to.
+    description: A file on the control node to write the JSON to, or YAML if its name ends in C(.yaml) or C(.yml).
     type: path
   metrics_file:
     description:
@@ -46,13 +48,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 daemonsets:
-  description: One item for each DaemonSet, with Kubernetes' C(status) and the state of each node.
+  description:
+    - One item for each DaemonSet, with Kubernetes' C(status) and the state of each node. docs/output.md has all fields.
   returned: success
   type: list
   elements: dict
   contains:
     metadata:
       description: Name, namespace and creation time.
+      type: dict
+    spec:
+      description: Selector, node selector and containers, in Kubernetes' own shape.
       type: dict
     status:
       description: The counters of Kubernetes' DaemonSetStatus.

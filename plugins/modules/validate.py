@@ -22,7 +22,7 @@ options:
     elements: str
     default: []
   output:
-    description: What M(everynode.daemonset.report) will be asked to print, V(table) or V(json).
+    description: What M(everynode.daemonset.report) will be asked to print, V(table), V(wide), V(json) or V(yaml).
     type: str
     default: table
   output_file:

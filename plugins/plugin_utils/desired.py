@@ -62,6 +62,8 @@ def settings_of(daemonset: DaemonSet) -> Settings:
         max_surge=strategy.get("rollingUpdate", {}).get("maxSurge", 0),
         min_ready_seconds=daemonset.min_ready_seconds,
         node_selector=tuple(sorted(daemonset.pod_spec.get("nodeSelector", {}).items())),
+        selector=daemonset.selector,
+        containers=tuple((one["name"], one["image"]) for one in daemonset.pod_spec["containers"]),
         policy=policy_of(daemonset.annotations),
         change_cause=daemonset.annotations.get(CHANGE_CAUSE, ""),
     )

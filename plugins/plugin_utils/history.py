@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..module_utils.observation import Instance, Past
 from .plan import Seen, Settings, Wanted
-from .table import aligned
-
-NONE_GIVEN = "<none>"
+from .table import NOTHING, fitted
 
 
 @dataclass
@@ -52,14 +51,25 @@ def revisions(found: Mapping[str, Instance]) -> list[Revision]:
     return [by_number[number] for number in sorted(by_number)]
 
 
-def history_table(found: Mapping[str, Instance]) -> str:
-    """As ``kubectl rollout history`` prints it, and where each revision runs."""
+def history_table(found: Mapping[str, Instance], width: int | None = None) -> str:
+    """As ``kubectl rollout history`` prints it, and where each revision runs; ``width``: of the terminal."""
     rows = [("REVISION", "CHANGE-CAUSE", "NODES", "HASH")]
     rows += [
-        (str(one.number), one.cause or NONE_GIVEN, str(len(one.nodes)), ",".join(sorted(one.hashes)))
+        (str(one.number), one.cause or NOTHING, str(len(one.nodes)), ",".join(sorted(one.hashes)))
         for one in revisions(found)
     ]
-    return aligned(rows)
+    return fitted(rows, width)
+
+
+def as_item(settings: Settings, found: Mapping[str, Instance]) -> dict[str, Any]:
+    """The same for programs, JSON-safe."""
+    return {
+        "metadata": settings.names,
+        "revisions": [
+            {"revision": one.number, "changeCause": one.cause, "hashes": sorted(one.hashes), "nodes": one.nodes}
+            for one in revisions(found)
+        ],
+    }
 
 
 def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:

@@ -9,7 +9,7 @@ Pure. What the DaemonSet as a whole makes of it (order, budget, pauses) is in pl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,6 +94,8 @@ class Settings:
     max_surge: int | str = 0  # the same; on so many the new instance starts beside the old one
     min_ready_seconds: int = 0
     node_selector: tuple[tuple[str, str], ...] = ()
+    selector: Mapping[str, Any] = field(default_factory=dict, hash=False)  # as it was declared
+    containers: tuple[tuple[str, str], ...] = ()  # the main ones: name and image
     policy: Policy = Policy()
     change_cause: str = ""  # the annotation kubernetes.io/change-cause
     deleted: bool = False  # the declaration is that there be none, anywhere
@@ -105,6 +107,7 @@ class Settings:
             **{
                 **data,
                 "node_selector": tuple((key, value) for key, value in data["node_selector"]),
+                "containers": tuple((name, image) for name, image in data["containers"]),
                 "policy": Policy.from_dict(data["policy"]),
             }
         )

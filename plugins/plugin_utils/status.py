@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .plan import DaemonSetPlan, Entry, Plan
+from .plan import DaemonSetPlan, Entry, Plan, Settings
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,20 @@ def _item(daemonset: DaemonSetPlan, details: Details) -> dict[str, Any]:
         metadata["creationTimestamp"] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "metadata": metadata,
+        **({} if daemonset.settings.deleted else {"spec": _spec(daemonset.settings)}),
         "status": status(daemonset).as_kubernetes(),
         "nodes": [
             {**_node(entry), **details.get(entry.node, {}).get(daemonset.settings.key, {})}
             for entry in daemonset.entries
         ],
     }
+
+
+def _spec(settings: Settings) -> dict[str, Any]:
+    """The part of Kubernetes' DaemonSetSpec that `kubectl get -o wide` shows."""
+    containers = [{"name": name, "image": image} for name, image in settings.containers]
+    pod = {"nodeSelector": dict(settings.node_selector), "containers": containers}
+    return {"selector": dict(settings.selector), "template": {"spec": pod}}
 
 
 def _node(entry: Entry) -> dict[str, Any]:
@@ -94,6 +102,9 @@ def _node(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
         "revision": entry.revision,
         "updatedRevision": entry.wanted,
+        "number": entry.number or None,
+        "batch": None if entry.batch is None else entry.batch + 1,
+        "runtime": entry.runtime or None,
         "ready": entry.ready,
         "available": entry.available,
         "restarts": entry.restarts,

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
-from .plan import MISSCHEDULED, OUTDATED, Plan
+from .plan import MISSCHEDULED, OUTDATED, Plan, Settings
+from .selectors import selector_from_object
 from .status import first_created, status
 
+WORDS = re.compile("^ *[^ ,]*,?|[^ ,]+,?")  # a cell may be broken between them; its indent is part of the first
 MINIMUM_WIDTH = 6  # kubectl: tabwriter with minwidth 6 and padding 3
 PADDING = 3
+TIGHT = 2  # what is left of it where the terminal is too narrow
+HANGING = "      "
+NOTHING, UNKNOWN = "<none>", "<unknown>"
 HEADER = ("NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE", "NODE SELECTOR", "AGE")
+WIDE_HEADER = ("CONTAINERS", "IMAGES", "SELECTOR")
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -20,27 +29,64 @@ DAY = 24 * HOUR
 YEAR = 365 * DAY
 
 
-def daemonset_table(plan: Plan) -> str:
-    """As ``kubectl get ds`` prints it; with several namespaces as ``kubectl get ds -A``, NAMESPACE first."""
-    with_namespace = len({daemonset.settings.namespace for daemonset in plan.daemonsets}) > 1
-    rows = [HEADER if not with_namespace else ("NAMESPACE", *HEADER)]
+def daemonset_table(plan: Plan, width: int | None = None, wide: bool = False) -> str:
+    """As ``kubectl get ds`` prints it; with several namespaces as ``kubectl get ds -A``, NAMESPACE first.
+
+    ``wide``: as with ``-o wide``. ``width``: of the terminal, see `fitted`.
+    """
+    with_namespace = _several_namespaces(plan)
+    header = (*HEADER, *WIDE_HEADER) if wide else HEADER
+    rows = [("NAMESPACE", *header) if with_namespace else header]
     for daemonset in plan.daemonsets:
         settings, counted, oldest = daemonset.settings, status(daemonset), first_created(daemonset)
-        cells = (
+        cells: tuple[str, ...] = (
             settings.name,
             str(counted.desired),
             str(counted.current),
             str(counted.ready),
             str(counted.updated),
             str(counted.available),
-            ",".join(f"{key}={value}" for key, value in sorted(settings.node_selector)) or "<none>",
-            human_duration(oldest.age) if oldest is not None and oldest.age is not None else "<unknown>",
+            ",".join(f"{key}={value}" for key, value in sorted(settings.node_selector)) or NOTHING,
+            human_duration(oldest.age) if oldest is not None and oldest.age is not None else UNKNOWN,
         )
+        if wide:
+            cells = (*cells, *_wide_cells(settings))
         rows.append((settings.namespace, *cells) if with_namespace else cells)
-    return aligned(rows)
+    return fitted(rows, width)
 
 
-def attention_list(plan: Plan) -> str:
+def _wide_cells(settings: Settings) -> tuple[str, str, str]:
+    requirements = selector_from_object(settings.selector).requirements
+    return (
+        ",".join(name for name, _image in settings.containers) or NOTHING,
+        ",".join(image for _name, image in settings.containers) or NOTHING,
+        ",".join(map(str, sorted(requirements, key=lambda one: one.key))) or NOTHING,
+    )
+
+
+def instance_table(plan: Plan, width: int | None = None) -> str:
+    """A line for each instance that is there or should be, as ``kubectl get pods`` has one for each pod."""
+    with_namespace = _several_namespaces(plan)
+    header = ("NODE", "NAME", "READY", "STATE", "RESTARTS", "AGE", "REVISION", "RUNTIME")
+    rows = [("NAMESPACE", *header) if with_namespace else header]
+    for daemonset in plan.daemonsets:
+        for entry in daemonset.entries:
+            if entry.present or entry.should_run:
+                cells = (
+                    entry.node,
+                    daemonset.settings.name,
+                    "yes" if entry.ready else "no",
+                    entry.state,
+                    str(entry.restarts),
+                    UNKNOWN if entry.age is None else human_duration(entry.age),
+                    entry.revision or NOTHING,
+                    entry.runtime or NOTHING,
+                )
+                rows.append((daemonset.settings.namespace, *cells) if with_namespace else cells)
+    return fitted(rows, width)
+
+
+def attention_list(plan: Plan, width: int | None = None) -> str:
     """One line for each node and DaemonSet where something is left to wish for or to know; "" if there is none."""
     rows = [
         (f"  {entry.node}", daemonset.settings.name, entry.state, entry.reason)
@@ -48,14 +94,81 @@ def attention_list(plan: Plan) -> str:
         for entry in daemonset.entries
         if not entry.as_declared or (entry.selected and entry.state in (OUTDATED, MISSCHEDULED))
     ]
-    return "Nodes that need attention:\n" + aligned(rows) if rows else ""
+    return "Nodes that need attention:\n" + listed(rows, width) if rows else ""
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Cells padded as Go's tabwriter does; the last column is left ragged."""
-    widths = [max(MINIMUM_WIDTH, max(map(len, column)) + PADDING) for column in zip(*rows, strict=True)]
-    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-    return "\n".join("".join(line).rstrip() for line in lines)
+def _several_namespaces(plan: Plan) -> bool:
+    return len({daemonset.settings.namespace for daemonset in plan.daemonsets}) > 1
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """Cells padded as Go's tabwriter does, made to fit a terminal of so many columns; the first row has the headings.
+
+    On a narrow one the columns come closer first, then cells are wrapped between words. One that is too narrow for that
+    gets a line for each cell.
+    """
+    for columns, gap in _ways_to_fit(rows, width):
+        return _laid_out(rows, columns, gap)
+    header, *records = rows
+    space = max(map(len, header)) + TIGHT
+    blocks = [
+        "\n".join(f"{name.ljust(space)}{cell}" for name, cell in zip(header, row, strict=True)) for row in records
+    ]
+    return "\n\n".join(blocks)
+
+
+def listed(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """The same without headings: where a terminal is too narrow, the last cell comes below the others."""
+    for columns, gap in _ways_to_fit(rows, width):
+        return _laid_out(rows, columns, gap)
+    hanging = textwrap.TextWrapper(
+        max(width or 0, 2 * len(HANGING)), initial_indent=HANGING, subsequent_indent=HANGING, break_on_hyphens=False
+    )
+    return "\n".join(line for *cells, last in rows for line in ("  ".join(cells).rstrip(), *hanging.wrap(last)))
+
+
+def _natural(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(MINIMUM_WIDTH - PADDING, *map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _ways_to_fit(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[tuple[list[int], int]]:
+    """How wide the columns may be and what is left blank between them, the best first; none if nothing fits."""
+    columns = _natural(rows)
+    between = len(columns) - 1
+    if width is None or sum(columns) + PADDING * between <= width:
+        yield columns, PADDING
+        return
+    floors = [max(len(word) for cell in column for word in WORDS.findall(cell)) for column in zip(*rows, strict=True)]
+    for gap in (TIGHT, 1):
+        room = width - gap * between
+        if sum(floors) <= room:
+            while sum(columns) > room:
+                widest = max(range(len(columns)), key=lambda index: (columns[index] > floors[index], columns[index]))
+                columns[widest] -= 1
+            yield columns, gap
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    lines: list[str] = []
+    start = 0
+    for word in WORDS.finditer(cell):
+        if lines and word.end() - start <= width:
+            lines[-1] = cell[start : word.end()]
+        else:
+            start = word.start()
+            lines.append(word[0])
+    return lines
+
+
+def _laid_out(rows: Sequence[Sequence[str]], columns: Sequence[int], gap: int) -> str:
+    lines = []
+    for row in rows:
+        cells = [_wrapped(cell, width) for cell, width in zip(row, columns, strict=True)]
+        for line in zip_longest(*cells, fillvalue=""):
+            lines.append("".join(cell.ljust(width + gap) for cell, width in zip(line, columns, strict=True)).rstrip())
+    return "\n".join(lines)
 
 
 def human_duration(seconds: float) -> str:

@@ -202,7 +202,7 @@ WHOLE: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "output as XML": (
         "apply",
         {"daemonset_manifests": daemonset(NAME, args=["1"]), "daemonset_output": "xml"},
-        ['daemonset_output is "xml": expected table or json'],
+        ['daemonset_output is "xml": expected table, wide, json or yaml'],
     ),
     "a report into a folder that is not there": (
         "apply",
@@ -212,7 +212,7 @@ WHOLE: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "delete, with output as XML": (
         "delete",
         {"daemonset_names": NAME, "daemonset_output": "xml"},
-        ['daemonset_output is "xml": expected table or json'],
+        ['daemonset_output is "xml": expected table, wide, json or yaml'],
     ),
     "an address that no container knows before it starts": (
         "apply",

@@ -203,6 +203,9 @@ NODE_FIELDS = {
     "reason",
     "revision",
     "updatedRevision",
+    "number",
+    "batch",
+    "runtime",
     "ready",
     "available",
     "restarts",
@@ -250,7 +253,7 @@ def test_plan_status_and_delete(nodes: list[Node], inventory: Callable[..., Path
         data = json.loads(text)
         assert data.keys() == {"items"}
         (item,) = data["items"]
-        assert item.keys() == {"metadata", "status", "nodes"}
+        assert item.keys() == {"metadata", "spec", "status", "nodes"}
         assert item["metadata"].keys() == {"name", "namespace", "creationTimestamp"}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", item["metadata"]["creationTimestamp"])
         assert item["status"].keys() == STATUS_FIELDS

@@ -76,13 +76,21 @@ def table(run: Run) -> list[tuple[str, str, str]]:
 def test_history_and_undo(pair: list[Node], on: Callable[..., Run]) -> None:
     for colour in ("black", "blue"):
         assert on("apply", *annal(colour)).code == 0
-    assert table(on("history", *annal("blue"))) == [("1", "painted black", "0"), ("2", "painted blue", "2")]
+    told = on("history", *annal("blue"), daemonset_output="table")
+    assert table(told) == [("1", "painted black", "0"), ("2", "painted blue", "2")]
+    (item,) = told.items
+    assert item["metadata"] == {"namespace": "default", "name": NAME}
+    assert [one.keys() for one in item["revisions"]] == [{"revision", "changeCause", "hashes", "nodes"}] * 2
+    assert item["revisions"][1]["nodes"] == [node.name for node in pair]
 
     back = on("undo", *annal("blue"))
     assert back.code == 0, back.output
     for node in pair:
         assert said(node) == ["black", "black"], "configuration and secrets come back together"
-    assert table(on("history", *annal("blue"))) == [("2", "painted blue", "0"), ("3", "painted black", "2")]
+    assert table(on("history", *annal("blue"), daemonset_output="table")) == [
+        ("2", "painted blue", "0"),
+        ("3", "painted black", "2"),
+    ]
 
     before = invocations(pair, NAME)
     again = on("apply", *annal("blue"))

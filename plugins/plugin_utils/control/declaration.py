@@ -19,13 +19,13 @@ from ..manifest.names import dns_label, dns_subdomain
 from ..scheduling import Node
 from .nodes import Inventory, names_matching
 from .sources import SourceError, load_for_nodes, read_sources
+from .terminal import OUTPUTS
 
 display = Display()
 
 MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
-OUTPUTS = ("table", "json")
 REPORT_FILES: dict[str, dict[str, Any]] = {"output_file": {"type": "path"}, "metrics_file": {"type": "path"}}
 
 
@@ -72,7 +72,8 @@ def output_problems(options: Mapping[str, Any]) -> list[str]:
     """What would keep the report from being written, found out before anything is done."""
     lines = []
     if options["output"] not in OUTPUTS:
-        lines.append(f'daemonset_output is "{options["output"]}": expected {" or ".join(OUTPUTS)}')
+        expected = f"{', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}"
+        lines.append(f'daemonset_output is "{options["output"]}": expected {expected}')
     for name in REPORT_FILES:
         if options[name] is not None:
             lines += _file_problems(f"daemonset_{name}", options[name])

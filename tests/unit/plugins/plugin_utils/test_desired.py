@@ -49,7 +49,13 @@ def test_settings_and_eligibility():
     loaded = manifests()
     ((settings, wanted),) = desired(dict.fromkeys(NODES, loaded), NODES)
     assert settings == Settings(
-        "default", "agent", max_unavailable="25%", min_ready_seconds=7, node_selector=(("disk", "ssd"),)
+        "default",
+        "agent",
+        max_unavailable="25%",
+        min_ready_seconds=7,
+        node_selector=(("disk", "ssd"),),
+        selector={"matchLabels": {"app": "agent"}},
+        containers=(("agent", "host:///usr/bin/sleep"),),
     )
     assert [wanted[name].should_run for name in NODES] == [True, False]
     assert wanted["fast"].revision == wanted["slow"].revision != ""

@@ -59,9 +59,23 @@ def test_items_for_programs():
     plan = Plan(
         (
             DaemonSetPlan(
-                Settings("kube-system", "agent"),
+                Settings(
+                    "kube-system",
+                    "agent",
+                    selector={"matchLabels": {"app": "agent"}},
+                    containers=(("main", "x:1"),),
+                ),
                 (
-                    entry("a", **RIGHT, state="up to date", created=1_700_000_000.0, age=50.0, restarts=2),
+                    entry(
+                        "a",
+                        **RIGHT,
+                        state="up to date",
+                        created=1_700_000_000.0,
+                        age=50.0,
+                        restarts=2,
+                        runtime="docker",
+                        number=3,
+                    ),
                     entry("b", state="missing", reason="there is no instance on this node", step="create"),
                 ),
             ),
@@ -72,6 +86,10 @@ def test_items_for_programs():
         "items": [
             {
                 "metadata": {"name": "agent", "namespace": "kube-system", "creationTimestamp": "2023-11-14T22:13:20Z"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": "agent"}},
+                    "template": {"spec": {"nodeSelector": {}, "containers": [{"name": "main", "image": "x:1"}]}},
+                },
                 "status": {
                     "currentNumberScheduled": 1,
                     "desiredNumberScheduled": 2,
@@ -89,6 +107,9 @@ def test_items_for_programs():
                         "reason": "",
                         "revision": "b",
                         "updatedRevision": "b",
+                        "number": 3,
+                        "batch": None,
+                        "runtime": "docker",
                         "ready": True,
                         "available": True,
                         "restarts": 2,
@@ -100,6 +121,9 @@ def test_items_for_programs():
                         "reason": "there is no instance on this node",
                         "revision": None,
                         "updatedRevision": "b",
+                        "number": None,
+                        "batch": None,
+                        "runtime": None,
                         "ready": False,
                         "available": False,
                         "restarts": 0,

@@ -9,7 +9,9 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import Da
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import (
     attention_list,
     daemonset_table,
+    fitted,
     human_duration,
+    instance_table,
 )
 
 
@@ -71,6 +73,72 @@ def test_the_nodes_that_need_attention():
 
 def test_no_attention_needed():
     assert attention_list(Plan((DaemonSetPlan(Settings("default", "x"), (right("a", 1.0),)),), ())) == ""
+
+
+WIDE = Settings(
+    "default",
+    "agent",
+    selector={"matchLabels": {"app": "agent"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]},
+    containers=(("main", "agent:1"), ("side", "proxy:2")),
+)
+
+
+def test_wide_has_the_columns_of_kubectl_and_a_line_for_each_instance():
+    plan = Plan((DaemonSetPlan(WIDE, (right("a", 5.0), entry("b", state="missing"), stranger("c"))),), ())
+    assert daemonset_table(plan, wide=True).split("\n") == [
+        "NAME    DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   NODE SELECTOR   AGE   CONTAINERS   "
+        "IMAGES            SELECTOR",
+        "agent   2         1         1       1            1           <none>          5s    main,side    "
+        "agent:1,proxy:2   a,app=agent",
+    ]
+    assert instance_table(plan).split("\n") == [
+        "NODE   NAME    READY   STATE        RESTARTS   AGE         REVISION   RUNTIME",
+        "a      agent   yes     up to date   0          5s          b          <none>",
+        "b      agent   no      missing      0          <unknown>   <none>     <none>",
+    ]
+
+
+def stranger(node):
+    return entry(node, state="not eligible", should_run=False)
+
+
+ROWS = [("NAME", "NODE SELECTOR"), ("one", "disk=ssd,zone=a"), ("two", "what is there to say")]
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (None, ["NAME   NODE SELECTOR", "one    disk=ssd,zone=a", "two    what is there to say"]),
+        (27, ["NAME   NODE SELECTOR", "one    disk=ssd,zone=a", "two    what is there to say"]),
+        (26, ["NAME  NODE SELECTOR", "one   disk=ssd,zone=a", "two   what is there to say"]),
+        (19, ["NAME  NODE SELECTOR", "one   disk=ssd,", "      zone=a", "two   what is there", "      to say"]),
+        (15, ["NAME  NODE", "      SELECTOR", "one   disk=ssd,"]),
+        (
+            11,
+            ["NAME           one", "NODE SELECTOR  disk=ssd,zone=a", ""]
+            + ["NAME           two", "NODE SELECTOR  what is there to say"],
+        ),
+    ],
+)
+def test_a_table_fits_its_terminal(width, lines):
+    assert fitted(ROWS, width).split("\n")[: len(lines)] == lines
+
+
+def test_a_list_on_a_narrow_terminal_has_the_reasons_below():
+    broken = entry("web1.example.com", state="damaged", reason="the unit is stopped", step="repair", phase="create")
+    plan = Plan((DaemonSetPlan(Settings("default", "agent"), (broken,)),), ())
+    assert attention_list(plan, 57).split("\n") == [
+        "Nodes that need attention:",
+        "  web1.example.com  agent  damaged  the unit is stopped",
+    ]
+    assert attention_list(plan, 48).split("\n")[1:] == [
+        "  web1.example.com  agent  damaged  the unit is",
+        "                                    stopped",
+    ]
+    assert attention_list(plan, 30).split("\n")[1:] == [
+        "  web1.example.com  agent  damaged",
+        "      the unit is stopped",
+    ]
 
 
 # The cases of k8s.io/apimachinery/pkg/util/duration/duration_test.go, in seconds.

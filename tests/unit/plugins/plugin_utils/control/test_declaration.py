@@ -39,7 +39,7 @@ def test_a_report_that_can_be_written(tmp_path):
 
 def test_a_report_that_cannot_be_written(tmp_path):
     kind, folder = output_problems(options("xml", output_file=tmp_path))
-    assert kind == 'daemonset_output is "xml": expected table or json'
+    assert kind == 'daemonset_output is "xml": expected table, wide, json or yaml'
     assert folder.endswith("is a folder, expected a file")
     (missing,) = output_problems(options(metrics_file=tmp_path / "nowhere" / "everynode.prom"))
     assert missing.startswith("daemonset_metrics_file: ")
