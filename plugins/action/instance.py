@@ -30,6 +30,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition imp
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import DELETED, settings_of, wanted_on
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    DELETING,
     NONE,
     REPLACE,
     STAGED_STEPS,
@@ -75,12 +76,12 @@ class ActionModule(ActionBase):
         if options["state"] == "absent" and not options["manifests"]:
             if not options["name"]:
                 raise AnsibleActionFail("say which DaemonSet is to be absent: give manifests or name")
-            removal = Settings(options["namespace"] or "default", options["name"], deleted=True)
+            removal = Settings(options["namespace"] or "default", options["name"], removal=DELETING)
             return _Node(self, task_vars, options).enforce([(removal, None, None)])
         manifests = self._manifests(options["manifests"], task_vars)
         chosen = _chosen(manifests, options["name"], options["namespace"])
         if options["state"] == "absent":
-            removals = [Settings(daemonset.namespace, daemonset.name, deleted=True) for daemonset in chosen]
+            removals = [Settings(daemonset.namespace, daemonset.name, removal=DELETING) for daemonset in chosen]
             return _Node(self, task_vars, options).enforce([(removal, None, None) for removal in removals])
         wishes = [(settings_of(daemonset), daemonset, manifests) for daemonset in chosen]
         return _Node(self, task_vars, options).enforce(wishes)

@@ -34,6 +34,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.errors import ManifestError
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.manifest.model import DaemonSet, Manifests
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
+    ORPHAN,
     REMOVE,
     RESTART,
     Plan,
@@ -43,6 +44,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     make_plan,
     narrowed,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.prune import limit_of, orphans, too_many
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.saved_plan import differences
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
@@ -55,6 +57,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "others": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "names": declaration.NAMES,
+    "prune": declaration.PRUNE,
+    "max_removals": declaration.MAX_REMOVALS,
     "only_restarts": {"type": "bool", "default": False},
     "undo": {"type": "bool", "default": False},
     "to_revision": {"type": "int", "default": 0},
@@ -89,6 +93,7 @@ class ActionModule(ActionBase):
             leases.begin(plan, seen)
         if not options["quiet"] and (options["others"] or not plan.unseen):
             display.display("\n".join(described(plan)))
+            _refuse_removals(plan, options)
         if options["plan_file"] and (options["others"] or not plan.unseen):
             _keep_to(plan, options["plan_file"], save=options["plan_file_use"] == "save")
         result.update(changed=False, plan=plan.as_dict())
@@ -119,6 +124,9 @@ class ActionModule(ActionBase):
         errors = refused_by_engines(loaded, nodes, declared)
         if errors:
             declaration.refuse(errors)
+        if not options["undo"] and not options["only_restarts"]:
+            keys = orphans({settings.key for settings, _wanted in declared}, seen, options["prune"])
+            declared = sorted([*declared, *deletions(keys, names, ORPHAN)], key=lambda one: one[0].key.split("/"))
         declared = _named(declared, options["names"])
         if options["undo"]:
             declared = _undone(declared, seen, options["to_revision"])
@@ -134,6 +142,14 @@ class ActionModule(ActionBase):
             plan = narrowed(plan, lambda entry: entry.on_disk)
         run.begin(plan, _parts(plan, loaded, nodes, seen))
         return plan
+
+
+def _refuse_removals(plan: Plan, options: Mapping[str, Any]) -> None:
+    """Nobody has been touched yet."""
+    refused = too_many(plan, limit_of(options["max_removals"]), options["prune"])
+    if refused:
+        run.end()
+        declaration.refuse(refused)
 
 
 def _keep_to(plan: Plan, path: str, save: bool) -> None:

@@ -21,7 +21,6 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
-    DELETING,
     INFEASIBLE,
     UNREACHABLE,
     UNUSABLE,
@@ -36,6 +35,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import (
     daemonset_table,
     instance_table,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import nodes_of
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
@@ -114,8 +114,9 @@ def _deletion(daemonset: DaemonSetPlan) -> str:
     if all(entry.state == ABSENT for entry in daemonset.entries):
         return f"{what} deleted from {daemonset.settings.namespace} namespace"
     there = sum(entry.present for entry in daemonset.entries)
-    unknown = sum(entry.state not in (ABSENT, DELETING) for entry in daemonset.entries)
-    return f"{what} in {daemonset.settings.namespace} namespace: still on {there} nodes, {unknown} were not looked at"
+    unknown = sum(not entry.present and entry.state != ABSENT for entry in daemonset.entries)
+    looked = f", {unknown} were not looked at" if unknown else ""
+    return f"{what} in {daemonset.settings.namespace} namespace: still on {nodes_of(there)}{looked}"
 
 
 def _verdict(

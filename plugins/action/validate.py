@@ -19,6 +19,9 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "manifests": declaration.MANIFESTS,
     "names": declaration.NAMES,
+    "drain": {"type": "str"},
+    "prune": declaration.PRUNE,
+    "max_removals": declaration.MAX_REMOVALS,
     "hosts": declaration.HOSTS,
     "output": {"type": "str", "default": "table"},
     **declaration.REPORT_FILES,
@@ -46,12 +49,20 @@ class ActionModule(ActionBase):
 
     def _checked(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> list[str]:
         errors = declaration.output_problems(options)
-        if not options["names"]:
+        errors += declaration.removal_problems(options["prune"], options["max_removals"])
+        if options["drain"] is None and not options["names"]:
             return self._declared(task_vars, options, errors)
+        if options["drain"] is not None:
+            errors = errors or self._undrainable(task_vars, options)
         errors += declaration.name_problems(options["names"])
         if errors:
             declaration.refuse(errors)
         return ["/".join(declaration.key_of(name)) for name in options["names"]]
+
+    def _undrainable(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> list[str]:
+        nodes = declaration.node_names(self, task_vars, options["drain"]) if options["drain"] else []
+        names = declaration.node_names(self, task_vars, options["hosts"])
+        return declaration.drain_problems(task_vars, nodes, names, options["max_removals"])
 
     def _declared(self, task_vars: dict[str, Any], options: Mapping[str, Any], errors: list[str]) -> list[str]:
         names = declaration.node_names(self, task_vars, options["hosts"])

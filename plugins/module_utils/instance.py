@@ -26,7 +26,18 @@ from . import engine, files, guard, images, keeper, observation, pods, program, 
 from . import record as records
 from .commands import run_command
 from .engine import Container, Engine, EngineError
-from .observation import LISTING, MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, VETO, Instance, Observation
+from .observation import (
+    DRAINED,
+    LISTING,
+    MARK,
+    QUADLET_DIRECTORY,
+    ROOT,
+    RUN,
+    UNIT_DIRECTORY,
+    VETO,
+    Instance,
+    Observation,
+)
 from .runtimes.containers import Containers
 from .runtimes.docker import Docker
 from .runtimes.podman import Podman
@@ -176,6 +187,7 @@ class Enforcer:
     def _put_in_place(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
         with self._lock():
             self._refuse_veto()
+            self._refuse_drained()
             found = self.observe()
             changes = _is_another(found, runtime.definition)
             former = self._former() if found and found.ready and changes else None
@@ -244,6 +256,7 @@ class Enforcer:
         """
         with self._lock():
             self._refuse_veto()
+            self._refuse_drained()
             if self._placed() != (definition["revision"], definition["runtime"]):
                 self._stage(runtime_of(definition, secrets), self.observe() if self.check_mode else None)
 
@@ -288,10 +301,17 @@ class Enforcer:
             raise InstanceError(str(error)) from error
 
     def _refuse_veto(self) -> None:
-        veto = files.read(VETO)
-        if veto is not None:
-            why = veto.decode("utf-8", "replace").strip().split("\n")[0]
-            raise InstanceError(f"{self.key} is left as it is: {VETO} forbids changes on this node: {why or '(empty)'}")
+        self._refuse_by(VETO, "forbids changes on this node")
+
+    def _refuse_drained(self) -> None:
+        """Whoever observed the node before it was drained must not bring anything back."""
+        self._refuse_by(DRAINED, "says that this node was drained by")
+
+    def _refuse_by(self, path: str, what: str) -> None:
+        content = files.read(path)
+        if content is not None:
+            why = content.decode("utf-8", "replace").strip().split("\n")[0]
+            raise InstanceError(f"{self.key} is left as it is: {path} {what}: {why or '(empty)'}")
 
     # ---------------------------------------------------------------------------------------------------------- staging
 

@@ -20,6 +20,7 @@ from .engine import TITLES, Container
 ROOT = "/var/lib/everynode"
 RUN = "/run/everynode"
 VETO = "/etc/everynode/hold"
+DRAINED = "/etc/everynode/drained"
 PROGRAMS = ROOT + "/.program"  # what a control node may run here without a module, see program.py
 UNIT_DIRECTORY = "/etc/systemd/system"
 QUADLET_DIRECTORY = "/etc/containers/systemd"
@@ -97,6 +98,11 @@ if [ -e /etc/everynode/hold ]; then
     veto=
     read -r veto </etc/everynode/hold
     echo "veto=${veto:-no reason is given}"
+fi
+if [ -e /etc/everynode/drained ]; then
+    drained=
+    read -r drained </etc/everynode/drained
+    echo "drained=${drained:-somebody}"
 fi
 programs=
 for candidate in "$root"/.program/*/; do
@@ -202,6 +208,7 @@ class Facts(NamedTuple):
     now: float  # seconds since the epoch, by the node's clock
     utc_offset: int = 0  # seconds that the node's local time is ahead of UTC
     veto: str = ""  # what /etc/everynode/hold says: nothing may be changed on this node
+    drained: str = ""  # by whom and when, as /etc/everynode/drained says: no instance may be on this node
     programs: str = ""  # versions of the node's program that are there, see program.py
 
 
@@ -494,6 +501,7 @@ def _facts(values: Mapping[str, str], now: float) -> Facts:
         now=now,
         utc_offset=_offset(values.get("utc_offset", "")),
         veto=values.get("veto", ""),
+        drained=values.get("drained", ""),
         programs=values.get("programs", "").strip(),
     )
 

@@ -42,6 +42,20 @@ options:
     type: list
     elements: str
     default: []
+  prune:
+    description:
+      - Namespaces, or V(all). What stands there on the nodes and is in none of O(manifests) is removed; if there are
+        O(names), only what is one of them.
+    type: list
+    elements: str
+    default: []
+  max_removals:
+    description:
+      - How many instances of each DaemonSet, and of all that O(prune) concerns, the plan may remove. A number, or a
+        percentage of those that there are or should be. A plan that would remove more is refused. What O(state=absent)
+        removes is not counted.
+    type: str
+    default: 50%
   only_restarts:
     description: Plan nothing but the restarts that M(everynode.daemonset.request) asked for.
     type: bool

@@ -21,6 +21,20 @@ options:
     type: list
     elements: str
     default: []
+  drain:
+    description: A pattern of hosts, those that M(everynode.daemonset.drain) is meant for. Then no manifests are read.
+    type: str
+  prune:
+    description: What M(everynode.daemonset.plan) will be given as O(everynode.daemonset.plan#module:prune).
+    type: list
+    elements: str
+    default: []
+  max_removals:
+    description:
+      - What M(everynode.daemonset.plan) will be given as O(everynode.daemonset.plan#module:max_removals).
+      - With O(drain), how many nodes of O(hosts) that may match.
+    type: str
+    default: 50%
   output:
     description: What M(everynode.daemonset.report) will be asked to print, V(table), V(wide), V(json) or V(yaml).
     type: str

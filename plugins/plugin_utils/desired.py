@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..module_utils.observation import Facts, Observation
 from .definition import define
 from .engine import ENGINES, IMAGE, TITLES, NoEngine, is_host_process, runtime_on
+from .judgement import DELETING, REMOVALS
 from .manifest.annotations import policy_of
 from .manifest.errors import FieldError, ManifestError
 from .manifest.model import DaemonSet, Manifests
@@ -23,7 +24,7 @@ from .words import names
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 NOT_DECLARED_HERE = Wanted("", False, False, "its manifest, rendered for this node, does not declare it")
-DELETED = Wanted("", False, False, "it is being deleted")
+DELETED = Wanted("", False, False, REMOVALS[DELETING])
 
 # Stands for a node that nobody has looked at yet, to find out whether a manifest can be carried out at all.
 ANY_NODE = Facts("x86_64", "linux", "0", "0" * 32, "node", "192.0.2.1", 1, 1 << 30, 252, "apt", ("docker",), 0.0)
@@ -72,6 +73,8 @@ def settings_of(daemonset: DaemonSet) -> Settings:
 def wanted_on(node: Node, daemonset: DaemonSet, hashed: str, look: Observation | None) -> Wanted:
     """What runs it is known as soon as somebody has looked at the node."""
     judged = eligibility(node, daemonset.pod_spec)
+    if look is not None and look.facts.drained:
+        return Wanted(hashed, False, False, f"the node was drained by {look.facts.drained}; `uncordon` takes that back")
     wanted = Wanted(hashed, judged.should_run, judged.should_continue, judged.reason)
     if look is None or not judged.should_run:
         return wanted
@@ -89,10 +92,12 @@ def _in_its_place(wanted: Wanted, node: Node, policy: Policy) -> Wanted:
     return replace(wanted, kind=kind, topology=node.labels.get(policy.topology, ""))
 
 
-def deletions(keys: Iterable[tuple[str, str]], nodes: Iterable[str]) -> list[tuple[Settings, dict[str, Wanted]]]:
+def deletions(
+    keys: Iterable[tuple[str, str]], nodes: Iterable[str], removal: str = DELETING
+) -> list[tuple[Settings, dict[str, Wanted]]]:
     """The wish that no node has any of these (namespace, name)."""
-    wanted = dict.fromkeys(nodes, DELETED)
-    return [(Settings(namespace, name, deleted=True), wanted) for namespace, name in sorted(set(keys))]
+    wanted = dict.fromkeys(nodes, replace(DELETED, reason=REMOVALS[removal]))
+    return [(Settings(namespace, name, removal=removal), wanted) for namespace, name in sorted(set(keys))]
 
 
 def not_feasible(manifests: Mapping[str, Manifests], nodes: Mapping[str, Node]) -> list[FieldError]:

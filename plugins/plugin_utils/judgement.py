@@ -27,6 +27,7 @@ DAMAGED = "damaged"
 MISSCHEDULED = "misscheduled"
 NOT_ELIGIBLE = "not eligible"
 DELETING = "to be deleted"
+ORPHAN = "orphan"  # its DaemonSet is declared nowhere, and lies in what the user wants pruned
 ABSENT = "absent"
 UNREACHABLE = "unreachable"
 UNUSABLE = "unusable"  # it answered, but could not be looked at: no root, no systemd
@@ -65,6 +66,11 @@ STAGE = "stage"
 STAGED_STEPS = (CREATE, REPLACE, REPAIR)
 UPDATES = (REPLACE, RESTART)  # what a rollout consists of
 
+REMOVALS = {  # what becomes of the instances of a DaemonSet of which there is to be none, and why
+    DELETING: "it is being deleted",
+    ORPHAN: "no manifest of this run declares its DaemonSet",
+}
+
 WAITS_FOR_DELETION = "updateStrategy is OnDelete: stop it here to have it replaced"
 
 
@@ -98,7 +104,7 @@ class Settings:
     containers: tuple[tuple[str, str], ...] = ()  # the main ones: name and image
     policy: Policy = Policy()
     change_cause: str = ""  # the annotation kubernetes.io/change-cause
-    deleted: bool = False  # the declaration is that there be none, anywhere
+    removal: str = ""  # one of REMOVALS, if the declaration is that there be none, anywhere
     forced: bool = False  # revisions that failed are tried again
 
     @classmethod
@@ -114,6 +120,10 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def deleted(self) -> bool:
+        return bool(self.removal)
 
     @property
     def strategy(self) -> Strategy:
@@ -278,7 +288,7 @@ def _judge_nothing_there(entry: Entry, settings: Settings) -> Entry:
 
 def _judge_instance(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
     if settings.deleted:
-        return replace(entry, state=DELETING, step=REMOVE, reason="it is being deleted")
+        return replace(entry, state=settings.removal, step=REMOVE, reason=REMOVALS[settings.removal])
     if not entry.should_run:
         step = NONE if entry.should_continue else REMOVE
         return replace(entry, state=MISSCHEDULED, step=step, reason=entry.ineligible)

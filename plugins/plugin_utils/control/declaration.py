@@ -13,10 +13,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from .. import prune
 from ..desired import not_feasible
+from ..int_or_percent import scaled_value
 from ..manifest.model import Manifests
 from ..manifest.names import dns_label, dns_subdomain
 from ..scheduling import Node
+from ..words import names as listed
+from ..words import nodes_of
 from .nodes import Inventory, names_matching
 from .sources import SourceError, load_for_nodes, read_sources
 from .terminal import OUTPUTS
@@ -27,6 +31,8 @@ MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
 REPORT_FILES: dict[str, dict[str, Any]] = {"output_file": {"type": "path"}, "metrics_file": {"type": "path"}}
+PRUNE: dict[str, Any] = NAMES
+MAX_REMOVALS: dict[str, Any] = {"type": "str", "default": prune.MAX_REMOVALS}
 
 
 def options(action: ActionBase, specification: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -66,6 +72,37 @@ def name_problems(names: Iterable[str]) -> list[str]:
         if wrong:
             lines.append(f'"{text}" is no [NAMESPACE/]NAME of a DaemonSet: {wrong[0]}')
     return lines
+
+
+def removal_problems(scope: Iterable[str], max_removals: str) -> list[str]:
+    """A line for each thing that is wrong with what may be removed, and how much of it."""
+    lines = [
+        f'daemonset_prune: "{namespace}" is no namespace: {dns_label(namespace)[0]}'
+        for namespace in scope
+        if dns_label(namespace)
+    ]
+    try:
+        prune.limit_of(max_removals)
+    except ValueError:
+        lines.append(f'daemonset_max_removals is "{max_removals}": expected a number, or a percentage such as 25%')
+    return lines
+
+
+def drain_problems(task_vars: Mapping[str, Any], nodes: Sequence[str], names: Sequence[str], limit: str) -> list[str]:
+    """Why these of all ``names`` cannot be drained, or not all at once."""
+    if not nodes:
+        return ["say which node is meant: -e daemonset_node=NODE, which has to match a host of the inventory"]
+    left_out = [node for node in nodes if node not in task_vars["ansible_play_hosts_all"]]
+    if left_out:
+        return [f"--limit leaves {', '.join(left_out)} out, and -e daemonset_node says what is meant"]
+    allowed = scaled_value(prune.limit_of(limit), len(names))
+    if len(nodes) <= allowed:
+        return []
+    return [
+        f"{len(nodes)} of {nodes_of(len(names))} would be drained: {listed(nodes)}\n"
+        f"  that is more than daemonset_max_removals={limit} allows, which is {allowed}; "
+        f"if it is meant, allow it with -e daemonset_max_removals={len(nodes)}",
+    ]
 
 
 def output_problems(options: Mapping[str, Any]) -> list[str]:

@@ -83,6 +83,17 @@ def test_what_a_rendering_leaves_out_is_not_wanted_on_that_node():
     assert not second[1]["slow"].should_continue
 
 
+def test_a_node_that_was_drained_gets_nothing_whatever_is_tolerated():
+    tolerant = MANIFEST.replace("nodeSelector: {disk: ssd}", "tolerations: [{operator: Exists}]")
+    drained = Seen(Observation(ANY_NODE._replace(drained="ada@control at noon"), ()), "", "")
+    loaded = load([("x.yaml", tolerant.replace("NAME", "agent"))])
+    ((_settings, wanted),) = desired(dict.fromkeys(NODES, loaded), NODES, {"slow": drained})
+    assert wanted["fast"].should_run
+    assert not wanted["slow"].should_run
+    assert not wanted["slow"].should_continue
+    assert wanted["slow"].reason == "the node was drained by ada@control at noon; `uncordon` takes that back"
+
+
 def test_deletions_are_sorted_and_wanted_nowhere():
     (first, wanted), (second, _wanted) = deletions([("z", "x"), ("a", "y"), ("z", "x")], NODES)
     assert (first.key, second.key, first.deleted) == ("a/y", "z/x", True)

@@ -64,8 +64,8 @@ from tests.unit.plugins.plugin_utils.fleet import (
         (TOLERATED_ONCE, None, {}, ("not eligible", "none", "")),
         (TOLERATED_ONCE, {}, {}, ("misscheduled", "none", "")),
         (TOLERATED_ONCE, HEALTHY_OLD, {}, ("misscheduled", "none", "")),
-        (STAYS_AWAY, None, {"deleted": True}, ("absent", "none", "")),
-        (STAYS_AWAY, STOPPED, {"deleted": True}, ("to be deleted", "remove", "remove")),
+        (STAYS_AWAY, None, {"removal": "to be deleted"}, ("absent", "none", "")),
+        (STAYS_AWAY, STOPPED, {"removal": "to be deleted"}, ("to be deleted", "remove", "remove")),
     ],
 )
 def test_what_one_node_needs(wanted, there, settings, expected):

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, everynode contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands on the nodes and is declared nowhere, and the guard against removing more than anybody meant to.
+
+A wrong letter in a label, or the wrong folder of manifests, makes instances superfluous everywhere at once. So of each
+DaemonSet that is declared, and of all that is pruned together, only so much is removed unless somebody says more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from .int_or_percent import scaled_value
+from .judgement import ORPHAN, REMOVE, Entry, Seen
+from .plan import DaemonSetPlan, Plan
+from .words import names, nodes_of
+
+EVERYWHERE = "all"  # a scope, beside the names of namespaces
+MAX_REMOVALS = "50%"  # rounded up, so that the only instance may go
+
+
+def limit_of(text: str) -> int | str:
+    """A number of instances, or a percentage. Raises ValueError for anything else."""
+    limit = int(text) if text.isdecimal() else text
+    if scaled_value(limit, 100) < 0:
+        raise ValueError(f'"{text}" is less than nothing')
+    return limit
+
+
+def in_scope(namespace: str, scope: Collection[str]) -> bool:
+    return EVERYWHERE in scope or namespace in scope
+
+
+def orphans(declared: Collection[str], seen: Mapping[str, Seen], scope: Collection[str]) -> list[tuple[str, str]]:
+    """(namespace, name) of what stands on a node of this run within the scope, and is none of ``declared``."""
+    found = {
+        (instance.namespace, instance.name)
+        for look in seen.values()
+        if look.selected and look.observation is not None
+        for instance in look.observation.instances
+    }
+    return sorted(key for key in found if in_scope(key[0], scope) and "/".join(key) not in declared)
+
+
+def too_many(plan: Plan, limit: int | str, scope: Collection[str] = ()) -> list[str]:
+    """Why this plan would remove more than it may; empty if it would not.
+
+    A percentage is of the nodes that have an instance or should have one: what is left out by --limit counts, and what
+    this run is going to start, so that a DaemonSet can be renamed.
+    """
+    found = []
+    for daemonset in plan.daemonsets:
+        if not daemonset.settings.deleted:
+            found += _refusal(daemonset.settings.key, [daemonset], _going([daemonset]), limit)
+    pruned = [daemonset for daemonset in plan.daemonsets if daemonset.settings.removal == ORPHAN]
+    counted = [one for one in plan.daemonsets if one in pruned or in_scope(one.settings.namespace, scope)]
+    what = ", ".join(daemonset.settings.key for daemonset in pruned)
+    return found + _refusal(f"daemonset_prune: {what}", counted, _going(pruned), limit)
+
+
+def _going(daemonsets: Iterable[DaemonSetPlan]) -> list[Entry]:
+    return [entry for daemonset in daemonsets for entry in daemonset.entries if entry.step == REMOVE]
+
+
+def _refusal(what: str, counted: Sequence[DaemonSetPlan], going: Sequence[Entry], limit: int | str) -> list[str]:
+    total = sum(entry.present or entry.should_run for daemonset in counted for entry in daemonset.entries)
+    allowed = scaled_value(limit, total)
+    if len(going) <= allowed:
+        return []
+    (reason, _count), *others = Counter(entry.reason for entry in going).most_common()
+    nodes = list(dict.fromkeys(entry.node for entry in going))
+    return [
+        f"{what}: {len(going)} of {total} instances would be removed, from {nodes_of(len(nodes))} ({names(nodes)}): "
+        f"{reason}{', and other reasons' if others else ''}\n"
+        f"  that is more than daemonset_max_removals={limit} allows, which is {allowed}; "
+        f"if it is meant, allow it with -e daemonset_max_removals={len(going)}",
+    ]
