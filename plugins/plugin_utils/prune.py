@@ -55,7 +55,10 @@ def too_many(plan: Plan, limit: int | str, scope: Collection[str] = ()) -> list[
         if not daemonset.settings.deleted:
             found += _refusal(daemonset.settings.key, [daemonset], _going([daemonset]), limit)
     pruned = [daemonset for daemonset in plan.daemonsets if daemonset.settings.removal == ORPHAN]
-    counted = [one for one in plan.daemonsets if one in pruned or in_scope(one.settings.namespace, scope)]
+    counted = [
+        *pruned,
+        *(one for one in plan.daemonsets if not one.settings.deleted and in_scope(one.settings.namespace, scope)),
+    ]
     what = ", ".join(daemonset.settings.key for daemonset in pruned)
     return found + _refusal(f"daemonset_prune: {what}", counted, _going(pruned), limit)
 
