@@ -92,8 +92,10 @@ ENGINE_PACKAGES = {
     # Before trixie Podman's netavark sets its rules with iptables.
     ("podman", "trixie"): ("podman", "catatonit", "crun", "netavark", "aardvark-dns", "nftables"),
     ("podman", "bookworm"): ("podman", "catatonit", "crun", "netavark", "aardvark-dns", "iptables"),
+    # No engine, but a layer like theirs: what makes a control node. Bookworm's is too old.
+    ("ansible", "trixie"): ("ansible-core", "git"),
 }
-ENGINES = ("docker", "podman")
+ENGINES = ("docker", "podman", "ansible")
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 CONTAINER_IMAGES = ("toolbox", "node-exporter", "log-collector", "registry")
 APT_INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install"

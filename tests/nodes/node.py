@@ -49,7 +49,10 @@ _ports_given: set[int] = set()
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """`engines`: "docker", "podman" or both are installed and, where there is a daemon, run."""
+    """`engines`: "docker", "podman" or both are installed and, where there is a daemon, run.
+
+    A control node has "ansible" there.
+    """
 
     name: str
     suite: str = "trixie"

@@ -21,6 +21,8 @@ import yaml
 from tests.nodes import Cluster, Node, NodeSpec, Registry
 from tests.nodes.cluster import CACHE
 
+from .control import Control
+
 NODES = (
     NodeSpec("node1", "trixie"),
     NodeSpec("node2", "trixie"),
@@ -60,6 +62,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def nodes(cluster: Cluster) -> list[Node]:
     """Three nodes of trixie and one of bookworm. A test leaves them running and without instances of its own."""
     return cluster.up(NODES)
+
+
+@pytest.fixture(scope="session")
+def control(cluster: Cluster) -> Control:
+    """A node with an ansible-core of its own, from where the others can be reached."""
+    (node,) = cluster.up([NodeSpec("control", "trixie", ("ansible",))])
+    return Control(cluster, node)
 
 
 @pytest.fixture(scope="session")
