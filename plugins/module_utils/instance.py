@@ -22,10 +22,12 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from . import engine, files, guard, images, keeper, observation, pods, program, stand_in, units
+from . import engine, events, files, guard, images, keeper, observation, pods, program, stand_in, units
 from . import record as records
 from .commands import run_command
 from .engine import Container, Engine, EngineError
+from .events import NORMAL, WARNING
+from .masking import without
 from .observation import (
     DRAINED,
     LISTING,
@@ -172,6 +174,7 @@ class Enforcer:
         except InstanceError as error:
             with self._lock():
                 self._remember_failure(runtime.folder, str(error))
+                self._tell(WARNING, "Failed", f"revision {definition['revision']}: {_gist(str(error))}")
             raise InstanceError(f"{error}\nWhat ran before has not been touched.") from error
 
     def _remove_stand_in(self) -> None:
@@ -185,17 +188,20 @@ class Enforcer:
         return os.path.lexists(self.directory)
 
     def _put_in_place(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
+        definition = runtime.definition
         with self._lock():
             self._refuse_veto()
             self._refuse_drained()
             found = self.observe()
-            changes = _is_another(found, runtime.definition)
+            changes = _is_another(found, definition)
             former = self._former() if found and found.ready and changes else None
             if found is None or not found.intact or changes or terms.restart:
                 rendered = stage(found)
                 if changes:
                     self.staging = list(self.actions)
                 self._switch(runtime, rendered, found, terms)
+                if self.actions:
+                    self._tell(NORMAL, *_what_was_done(found, definition, terms))
         if self.check_mode:
             return
         try:
@@ -204,10 +210,15 @@ class Enforcer:
             with self._lock():
                 if records.load(self.directory)["revision"] == runtime.folder:  # else another run has changed it since
                     self._remember_failure(runtime.folder, str(error))
+                self._tell(WARNING, "Failed", f"revision {definition['revision']}: {_gist(str(error))}")
                 what = self._put_back(runtime.folder, former) if changes and terms.revert else ""
+                if what:
+                    self._tell(WARNING, "Reverted", _gist(what))
             raise InstanceError(f"{error}{what}") from None
         with self._lock():
             self._settle(runtime.folder)
+            if self.actions:
+                self._tell(NORMAL, "Ready", f"revision {definition['revision']} is ready")
 
     def confirmed(self, folder: str) -> None:
         """Somebody who came over the network says that all is well: the timer need not put anything back."""
@@ -220,6 +231,7 @@ class Enforcer:
             guard.disarm(record)
             records.save(self.directory, record)
             self._settle(folder)
+            self._tell(NORMAL, "Confirmed", f"revision {observation.hash_of(folder)}: the node can still be reached")
 
     def put_back_unconfirmed(self, timer: str) -> None:
         """What the timer does. A revision that this happens to twice is not tried again by itself."""
@@ -235,6 +247,8 @@ class Enforcer:
             record.update(unconfirmed=None, unheard=failed)
             records.save(self.directory, record)
             self._switch(former, former.render(), None, self._as_before(former))
+            message = "nobody confirmed revision {} in time, revision {} was put back"
+            self._tell(WARNING, "Reverted", message.format(*map(observation.hash_of, (failed, former.folder))))
         self._wait_ready(former)
         with self._lock():
             self._settle(former.folder)
@@ -247,6 +261,8 @@ class Enforcer:
                 if any(record[name] != value for name, value in values.items()):
                     words = "note " + ", ".join(f"{name}: {json.dumps(value)}" for name, value in values.items())
                     self._act(words, records.save, self.directory, {**record, **values})
+                    for reason, message in _what_was_noted(record, values):
+                        self._tell(NORMAL, reason, message)
 
     def staged(self, definition: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
         """Everything of this revision is on the node beside what runs, which is not touched.
@@ -917,6 +933,11 @@ class Enforcer:
         if not self.check_mode:
             act(*arguments)
 
+    def _tell(self, kind: str, reason: str, message: str) -> None:
+        """An event, for people; see events.py."""
+        if not self.check_mode:
+            events.add(self.directory, kind, reason, without(message, self.secrets))
+
     def _refuse_if_abandoned(self) -> None:
         """A run that was killed may have been followed by one that wants something else: what it began, it ends, but
         what it only asked for is not done any more. Nobody holds the other end of our output then.
@@ -1074,6 +1095,37 @@ def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
 
 def _stood_in(runtime: Runtime) -> str:
     return "let another instance of revision {} serve meanwhile".format(runtime.definition["revision"])
+
+
+def _what_was_done(found: Instance | None, definition: Mapping[str, Any], terms: Terms) -> tuple[str, str]:
+    """As an event's reason and message."""
+    revision = "revision {}".format(definition["revision"])
+    if found is None or found.revision is None:
+        return "Created", f"{revision} was put in place"
+    if found.revision != definition["revision"]:
+        return "Undone" if terms.undo else "Updated", f"from revision {found.revision} to {revision}"
+    if found.runtime != definition["runtime"]:
+        return "Moved", "from {} to {}".format(found.runtime, definition["runtime"])
+    if found.intact:
+        return "Restarted", f"{revision}, because somebody asked for it"
+    return "Repaired", "; ".join(found.damage)
+
+
+def _what_was_noted(before: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if values.get("paused", before["paused"]) != before["paused"]:
+        yield (
+            ("Paused", "by " + values["paused"])
+            if values["paused"]
+            else ("Resumed", "was paused by " + before["paused"])
+        )
+    if values.get("restart"):
+        yield "RestartRequested", "with the next apply"
+
+
+def _gist(text: str) -> str:
+    """Without the log lines, and what says where there are more of them."""
+    lines = [line for line in text.split("\n") if line and not line.startswith(("  ", "See it whole"))]
+    return " ".join(lines)
 
 
 def _add_failure(record: dict[str, Any], folder: str, reason: str) -> None:

@@ -23,7 +23,9 @@ import subprocess
 import time
 from typing import Any, Mapping, NamedTuple
 
+from . import events
 from .commands import run_command, tell
+from .events import NORMAL, WARNING
 from .probes import LOOPBACK, run_probe
 
 RUN = "/run/everynode"
@@ -62,6 +64,11 @@ class Target:
         self.entry = dict(entry, unit=unit)
         self.probes: Mapping[str, Mapping[str, Any]] = entry.get("probes", {})
         self.path = os.path.join(RUN, unit + ".json")
+        self.directory = entry.get("directory", "")  # the instance's, where events go; "": they are told elsewhere
+
+    def tell(self, kind: str, reason: str, message: str) -> None:
+        if self.directory:
+            events.add(self.directory, kind, reason, f"{self.unit}: {message}")
 
     def tick(self, eager: bool = False, known: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run the probes that are due, act on liveness, save and return the state.
@@ -104,6 +111,7 @@ class Target:
             state = {}
         if state.get("invocation") != process.invocation:
             state = {
+                "unwell": state.get("unwell", False),
                 "invocation": process.invocation,
                 # The process's start: initialDelaySeconds does not wait for the startup probe once more.
                 "started": process.started,
@@ -136,12 +144,19 @@ class Target:
             verdict = self._count(state, "readiness", process, eager and not state["ready"])
             if verdict is True and not state["ready"]:
                 state.update(ready=True, ready_since=_boot_clock(), message="")
+                if state.get("unwell"):
+                    self.tell(NORMAL, "Ready", "it is ready again")
+                    state["unwell"] = False
             elif verdict is False:
-                state.update(
-                    ready=False, ready_since=None, message="readiness probe: " + state["probes"]["readiness"]["why"]
-                )
+                message = "readiness probe: " + state["probes"]["readiness"]["why"]
+                if state["ready"]:
+                    self.tell(WARNING, "Unhealthy", message)
+                    state["unwell"] = True
+                state.update(ready=False, ready_since=None, message=message)
         if "liveness" in self.probes:
-            return self._count(state, "liveness", process, False) is False
+            restart = self._count(state, "liveness", process, False) is False
+            state["unwell"] = state.get("unwell", False) or restart
+            return restart
         return False
 
     def _count(self, state: dict[str, Any], kind: str, process: Process, eager: bool) -> bool | None:
@@ -167,6 +182,8 @@ class Target:
     def _restart(self, state: Mapping[str, Any]) -> None:
         why = state["probes"]["liveness"]["why"]
         tell(f"<4>{self.unit}: liveness probe failed ({why}): restarting it")
+        self.tell(WARNING, "Unhealthy", f"liveness probe: {why}")
+        self.tell(NORMAL, "Killing", "it is restarted")
         restart_unit(self.unit)
 
     def wait_started(self) -> bool:
@@ -185,6 +202,7 @@ class Target:
             failures += 1
             if failures >= int(probe.get("failureThreshold") or 3):
                 tell(f"<4>{self.unit}: startup probe failed {failures} times: {why}")
+                self.tell(WARNING, "Unhealthy", f"startup probe: {why}")
                 return False
             if not _outlives(pid, float(probe.get("periodSeconds") or 10) - (time.monotonic() - began)):
                 return self._gone()
@@ -221,21 +239,25 @@ def backoff_delay(quick_restarts: int) -> float:
     return 0.0 if quick_restarts <= 1 else min(BACKOFF_FIRST * 2 ** min(quick_restarts - 2, 10), BACKOFF_LIMIT)
 
 
-def back_off(unit: str) -> None:
+def back_off(unit: str, directory: str) -> None:
     """Before each start of a unit: wait the longer, the oftener it died young; ten minutes of running forgive all.
 
     A start by hand or by an apply waits for nothing: systemd counts only its own restarts, and a liveness kill leaves
     a note.
     """
     path, now = os.path.join(RUN, unit + ".backoff"), _boot_clock()
-    by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or os.path.exists(_killed(unit))
+    killed = os.path.exists(_killed(unit))
+    by_itself = int(unit_state(unit).get("NRestarts") or 0) > 0 or killed
     forget(_killed(unit))
     count, last = _restarts(path)
     restarts = count + 1 if by_itself and now - last < BACKOFF_RESET else 0
     delay = backoff_delay(restarts)
     _note_restarts(path, restarts, now + delay)
+    if by_itself and not killed and not delay:
+        events.add(directory, WARNING, "Restarted", f"{unit}: it has ended, and is started again")
     if delay:
         tell(f"<5>{unit}: restart {restarts} in a row, waiting {delay:g} s")
+        events.add(directory, WARNING, "BackOff", f"{unit}: it has ended, and is started again after a pause")
         time.sleep(delay)
 
 

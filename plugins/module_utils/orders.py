@@ -26,6 +26,7 @@ from typing import Any, Mapping
 
 from . import program
 from .instance import Enforcer, InstanceError, Terms
+from .masking import without
 from .runtimes.runtime import node_python
 
 RESULT = "everynode-result "  # what the program prints before its result, for a login may print something too
@@ -43,7 +44,7 @@ def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
         if not check_mode and request["order"]["act"] in ("present", "staged"):
             program.install(node_python())  # last, for nothing stays on a node that refused its first instance
     except InstanceError as error:
-        result.update(failed=True, msg=_without(_without(str(error), secrets), enforcer.secrets))
+        result.update(failed=True, msg=without(without(str(error), secrets), enforcer.secrets))
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         result.update(failed=True, msg=f"{namespace}/{name}: {said}")
@@ -91,29 +92,3 @@ def main() -> int:
 def _opened(secrets: str) -> dict[str, Any]:
     given = json.loads(base64.b64decode(secrets)) if secrets else {}
     return {kind: given.get(kind, {}) for kind in ("environment", "arguments", "files", "registries")}
-
-
-def _without(text: str, secrets: Mapping[str, Any]) -> str:
-    """The daemon's own log lines may hold what it was given, a line of a longer secret too."""
-    values = [
-        value
-        for group in ("environment", "arguments")
-        for one in secrets.get(group, {}).values()
-        for value in one.values()
-    ]
-    for one in secrets.get("files", {}).values():
-        values += [base64.b64decode(content).decode("utf-8", "replace") for content in one.values()]
-    for login in secrets.get("registries", {}).values():
-        values += [login.get("auth", ""), *_decoded(login.get("auth", "")).split(":", 1)[1:]]
-    parts = {part.strip() for value in values for part in (value, *value.split("\n"))}
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) > 3:
-            text = text.replace(part, "********")
-    return text
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text).decode("utf-8", "replace")
-    except ValueError:
-        return ""

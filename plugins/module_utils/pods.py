@@ -23,9 +23,10 @@ import signal
 import time
 from typing import Any, Callable, Mapping, Sequence
 
-from . import keeper
+from . import events, keeper
 from .commands import PATH, run_command, tell
 from .engine import CONTAINER, REVISION, Container, Engine, EngineError, epoch
+from .events import NORMAL, WARNING
 from .keeper import Process, Target
 from .probes import LOOPBACK
 
@@ -55,6 +56,7 @@ def call(order: Mapping[str, Any], verb: str) -> int:
         verbs[verb]()
     except (PodError, EngineError, OSError) as error:
         tell(f"<3>{error}")
+        events.add(order["directory"], WARNING, "Failed", str(error))
         return 1
     return 0
 
@@ -177,16 +179,20 @@ class Pod:
             return
         standing = self._standing()
         if not self._whole_enough(standing):
-            tell("<4>{}: not all of its containers are there: restarting it".format(self.order["unit"]))
+            self._restarting(self.order["unit"], "not all of its containers are there", "restarting it")
             keeper.restart_unit(self.order["unit"])
             return
         for entry in self.lasting:
             ended = standing[entry["name"]].status in ("created", "exited", "dead")
             if ended and keeper.may_restart(entry["name"]):
-                tell("<4>{}: it does not run: starting it".format(entry["name"]))
+                self._restarting(entry["name"], "it does not run", "starting it")
                 self.engine.call("start", entry["name"])
             elif entry["probes"] or "postStart" in entry:
                 ContainerTarget(self, entry, standing[entry["name"]]).tick()
+
+    def _restarting(self, name: str, why: str, what: str) -> None:
+        tell(f"<4>{name}: {why}: {what}")
+        events.add(self.order["directory"], WARNING, "Restarted", f"{name}: {why}: {what}")
 
     def _whole_enough(self, standing: Mapping[str, Container]) -> bool:
         if self.engine.name == "docker":
@@ -234,6 +240,9 @@ class Pod:
                 network.http_answer(action["httpGet"], self.address(self.engine.inspect([container])[0]), seconds)
         except (EngineError, OSError, ValueError) as error:
             tell(f"<4>{container}: {name} hook failed: {error}")
+            events.add(
+                self.order["directory"], WARNING, f"Failed{name[0].upper()}{name[1:]}Hook", f"{container}: {error}"
+            )
             return False
         return True
 
@@ -279,7 +288,9 @@ class ContainerTarget(Target):
     def __init__(self, pod: Pod, entry: Mapping[str, Any], container: Container | None = None):
         """``container``: as it was seen just now, if it was."""
         name = entry["name"]
-        super().__init__(name, dict(entry, enter=[pod.engine.name, "exec", name], journal=pod.journal))
+        directory = pod.order["directory"] if pod.journal else ""
+        enter = [pod.engine.name, "exec", name]
+        super().__init__(name, dict(entry, enter=enter, journal=pod.journal, directory=directory))
         self.pod = pod
         self.container = container
         self.path = os.path.join(keeper.RUN, state_file(name))
@@ -308,6 +319,7 @@ class ContainerTarget(Target):
             verdict = self._count(state, "startup", process, eager)
             if verdict is False:
                 tell("<4>{}: startup probe failed: {}".format(self.unit, state["probes"]["startup"]["why"]))
+                self.tell(WARNING, "Unhealthy", "startup probe: {}".format(state["probes"]["startup"]["why"]))
                 return True
             if verdict is None:
                 state["message"] = "its startup probe has not succeeded yet"
@@ -325,6 +337,9 @@ class ContainerTarget(Target):
             if "preStop" in self.entry:
                 self.pod.hook(self.entry, "preStop", self._grace())
             tell("<4>{}: restarting it{}".format(self.unit, ": liveness probe: " + liveness["why"] if liveness else ""))
+            if liveness:
+                self.tell(WARNING, "Unhealthy", "liveness probe: {}".format(liveness["why"]))
+            self.tell(NORMAL, "Killing", "it is restarted")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, self._stop_signal())
             self._save(dict(state, kill_at=now + self._grace()))

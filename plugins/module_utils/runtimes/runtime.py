@@ -19,7 +19,7 @@ import stat
 import sys
 from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
-from .. import commands, engine, files, keeper, pods, ports, probes, verbs
+from .. import commands, engine, events, files, keeper, pods, ports, probes, verbs
 from ..commands import PATH, run_command
 from ..files import File
 from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, folder_of
@@ -30,7 +30,9 @@ OUR_ENVIRONMENT = f"/usr/bin/env -i PATH={PATH} "
 VALIDATION_SECONDS = 120  # for everynode/validate
 RESTART_SECONDS = 1  # the floor; the growing back-off is the keeper's
 NOT_THE_REVISIONS = ("minReadySeconds", "validate")  # of a definition: changing these changes nothing that runs
-KEEPER_MODULES = [module.__name__.rpartition(".")[2] for module in (commands, engine, keeper, pods, probes, verbs)]
+KEEPER_MODULES = [
+    module.__name__.rpartition(".")[2] for module in (commands, engine, events, keeper, pods, probes, verbs)
+]
 KEEPER_MODULES += ["network"]  # by its name, for what it imports takes long to load
 # The first start since a boot or an apply waits for nothing, so it does without the keeper.
 BACK_OFF = """\

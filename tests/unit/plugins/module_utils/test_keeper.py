@@ -26,7 +26,7 @@ from typing import Any
 
 import grpc
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils import keeper, network, probes
+from ansible_collections.everynode.daemonset.plugins.module_utils import events, keeper, network, probes
 from ansible_collections.everynode.daemonset.plugins.module_utils.runtimes.runtime import BACK_OFF, keeper_files
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -599,6 +599,15 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     return Answers(monkeypatch)
 
 
+NOWHERE = "/nonexistent"  # an instance without a place for events
+
+
+def reasons(folder: Path) -> list[tuple[str, int]]:
+    """Of the events there, and how often each has happened."""
+    lines = (folder / events.FILE).read_text(encoding="utf-8").splitlines()
+    return [(event["reason"], event["count"]) for event in events.read(lines)]
+
+
 def target(**probes: dict[str, Any]) -> keeper.Target:
     return keeper.Target("x.service", {"probes": {kind: {"kind": kind, **probe} for kind, probe in probes.items()}})
 
@@ -612,6 +621,23 @@ def test_readiness_needs_its_successes_and_failures_in_a_row(clock: Clock, answe
         history.append(unit.tick()["ready"])
         clock.now += 10
     assert history == [False, False, True, True, True, True, False, False, True]
+
+
+@pytest.mark.usefixtures("systemctl")
+def test_what_probes_find_is_told_once_when_it_turns(tmp_path: Path, clock: Clock, answers: Answers) -> None:
+    probes_due = {"readiness": {"kind": "readiness", "failureThreshold": 1}, "liveness": {"kind": "liveness"}}
+    unit = keeper.Target("x.service", {"probes": probes_due, "directory": str(tmp_path)})
+    for says in (False, True, True, False, False, True, False, True):
+        answers.says["readiness"] = says
+        unit.tick()
+        clock.now += 10
+    told = [("Unhealthy", 2), ("Ready", 2)]
+    assert reasons(tmp_path) == told, "not while it has yet to become ready for the first time"
+    answers.says["liveness"] = False
+    for _failure in range(3):
+        unit.tick()
+        clock.now += 10
+    assert reasons(tmp_path) == [*told, ("Unhealthy", 1), ("Killing", 1)]
 
 
 @pytest.mark.usefixtures("systemctl", "answers")
@@ -753,18 +779,19 @@ def test_delays_double_up_to_five_minutes() -> None:
     assert keeper.backoff_delay(10**6) == 300
 
 
-def test_back_off_of_a_unit_that_dies_again_and_again(systemctl: Systemctl, clock: Clock) -> None:
+def test_back_off_of_a_unit_that_dies_again_and_again(tmp_path: Path, systemctl: Systemctl, clock: Clock) -> None:
     for restarts in range(5):
         systemctl.says(NRestarts=restarts)
-        keeper.back_off("x.service")
+        keeper.back_off("x.service", str(tmp_path))
         clock.now += 1
     assert clock.slept == [10, 20, 40]
+    assert reasons(tmp_path) == [("Restarted", 1), ("BackOff", 3)]
 
 
 def test_ten_minutes_of_running_forgive_everything(systemctl: Systemctl, clock: Clock) -> None:
     for restarts, ran in ((0, 1), (1, 1), (2, 601), (3, 1), (4, 599), (5, 1)):
         systemctl.says(NRestarts=restarts)
-        keeper.back_off("x.service")
+        keeper.back_off("x.service", NOWHERE)
         clock.now += ran
     assert clock.slept == [10, 10]
 
@@ -772,15 +799,15 @@ def test_ten_minutes_of_running_forgive_everything(systemctl: Systemctl, clock: 
 def test_a_start_by_hand_waits_for_nothing(systemctl: Systemctl, clock: Clock) -> None:
     for restarts in (0, 1, 2, 0, 0):
         systemctl.says(NRestarts=restarts)
-        keeper.back_off("x.service")
+        keeper.back_off("x.service", NOWHERE)
     assert clock.slept == [10]
 
 
 def test_a_liveness_kill_counts_as_a_restart(tmp_path: Path, systemctl: Systemctl, clock: Clock) -> None:
-    keeper.back_off("x.service")
+    keeper.back_off("x.service", NOWHERE)
     for _kill in range(3):
         (tmp_path / "run" / "x.service.killed").touch()
-        keeper.back_off("x.service")
+        keeper.back_off("x.service", NOWHERE)
     assert clock.slept == [10, 20]
     assert not (tmp_path / "run" / "x.service.killed").exists()
 
@@ -792,7 +819,7 @@ def test_a_broken_count_is_no_reason_not_to_start(
     systemctl.says(NRestarts=1)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x.service.backoff").write_text(content)
-    keeper.back_off("x.service")
+    keeper.back_off("x.service", NOWHERE)
     assert clock.slept == []
 
 
@@ -815,7 +842,7 @@ def test_the_first_start_does_without_the_keeper(tmp_path: Path, systemctl: Syst
     clock.now = began + 1
     for restarts in (1, 2):
         systemctl.says(NRestarts=restarts)
-        keeper.back_off("x.service")
+        keeper.back_off("x.service", NOWHERE)
     assert clock.slept == [10]
 
 
