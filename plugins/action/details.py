@@ -5,17 +5,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.details import Question
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import OBSERVE_SECONDS, Host
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.loglines import since_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE, Seen
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.selectors import parse_selector
+
+display = Display()
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "tail": {"type": "int", "default": 0},
-    "since": {"type": "str", "default": ""},
+    **declaration.QUESTION,
+    "observed": {"type": "str", "default": "everynode_observed"},
     "samples": {"type": "int", "choices": [0, 1, 2], "default": 1},
     "timeout": {"type": "int", "default": OBSERVE_SECONDS},
 }
@@ -29,20 +37,32 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
-        node = str((task_vars or {})["inventory_hostname"])
-        plan = run.current_plan()
-        keys = tuple(
-            daemonset.settings.key
-            for daemonset in (plan.daemonsets if plan else ())
-            if any(entry.node == node and entry.present for entry in daemonset.entries)
-        )
+        node = str(task_vars["inventory_hostname"])
+        keys: tuple[str, ...] = ()
+        if self._is_meant(task_vars, options):
+            keys = tuple(
+                daemonset.settings.key
+                for daemonset in run.needed_plan().daemonsets
+                if any(entry.node == node and entry.present for entry in daemonset.entries)
+            )
         result.update(changed=False, reachable=True, daemonsets=list(keys))
         if keys:
-            question = Question(keys, options["tail"], options["since"], options["samples"])
-            found = Host(self, task_vars or {}).ask(question, options["timeout"])
+            question = Question(keys, options["tail"], since_of(options["since"]), options["samples"])
+            found = Host(self, task_vars).ask(question, options["timeout"])
             if isinstance(found, Seen):
                 result.update(reachable=found.state != UNREACHABLE, reason=found.reason)
+                display.warning(f"{node} was not asked for details: {found.reason}")
             else:
                 run.save_details(node, found)
         return result
+
+    def _is_meant(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> bool:
+        selector = parse_selector(options["node_selector"])
+        if not selector.requirements:
+            return True
+        look = task_vars.get(options["observed"], {}).get("observation", {})
+        arch = look.get("facts", {}).get("arch")
+        node = node_of(str(task_vars["inventory_hostname"]), templated(task_vars, self._templar), arch)
+        return selector.matches(node.labels)

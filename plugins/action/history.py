@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run, terminal
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed
@@ -31,9 +30,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
-        plan = run.current_plan()
-        if plan is None:
-            raise AnsibleActionFail("there is no plan: everynode.daemonset.plan comes first")
+        plan = run.needed_plan()
         inventory = Inventory(task_vars["hostvars"])
         tables, items = [], []
         for daemonset in plan.daemonsets:

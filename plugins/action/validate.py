@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "max_removals": declaration.MAX_REMOVALS,
     "hosts": declaration.HOSTS,
     "output": {"type": "str", "default": "table"},
+    **declaration.QUESTION,
     **declaration.REPORT_FILES,
 }
 
@@ -49,6 +50,7 @@ class ActionModule(ActionBase):
 
     def _checked(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> list[str]:
         errors = declaration.output_problems(options)
+        errors += declaration.question_problems(options)
         errors += declaration.removal_problems(options["prune"], options["max_removals"])
         if options["drain"] is None and not options["names"]:
             return self._declared(task_vars, options, errors)

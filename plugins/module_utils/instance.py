@@ -769,7 +769,8 @@ class Enforcer:
 
     def _start(self, units: Sequence[str]) -> None:
         for unit in units:
-            keeper.forget(os.path.join(RUN, unit + ".backoff"))
+            for note in (".backoff", ".json"):
+                keeper.forget(os.path.join(RUN, unit + note))
         systemctl("reset-failed", "--", *units, check=False)
         systemctl("start", "--no-block", "--", *units)
 

@@ -112,6 +112,7 @@ class Target:
         if state.get("invocation") != process.invocation:
             state = {
                 "unwell": state.get("unwell", False),
+                "restarts": state.get("restarts", 0),  # by liveness, which systemd does not count
                 "invocation": process.invocation,
                 # The process's start: initialDelaySeconds does not wait for the startup probe once more.
                 "started": process.started,
@@ -155,7 +156,8 @@ class Target:
                 state.update(ready=False, ready_since=None, message=message)
         if "liveness" in self.probes:
             restart = self._count(state, "liveness", process, False) is False
-            state["unwell"] = state.get("unwell", False) or restart
+            if restart:
+                state.update(unwell=True, restarts=state.get("restarts", 0) + 1)
             return restart
         return False
 

@@ -604,7 +604,7 @@ def _instance(
         ready=ready,
         ready_since=max((since for _reason, since in judged if since), default=None) if ready else None,
         reason="; ".join(reasons) if wanted else "it was never started",
-        restarts=sum(_count(units.get(unit, {}).get("NRestarts")) for unit in wanted)
+        restarts=sum(_restarts(units.get(unit, {}), states.get(unit, {})) for unit in wanted)
         + sum(one.restarts for one in everyone),
         created=_time(record.get("created")),
         history=_history(record),
@@ -725,6 +725,12 @@ def _damage(line: str) -> str:
             path = line[: -len(ending)]
             return (path[2:] if path.startswith("./") else path) + words
     return line
+
+
+def _restarts(unit: Unit, probes: Mapping[str, Any]) -> int:
+    """systemd's own, and those for which the keeper asked."""
+    asked = probes.get("restarts")
+    return _count(unit.get("NRestarts")) + (asked if isinstance(asked, int) else 0)
 
 
 def _unit_damage(unit: str, state: Unit, wanted: Mapping[str, Any]) -> list[str]:

@@ -25,10 +25,19 @@ options:
     default: 0
   since:
     description:
-      - Only log lines from here on, in seconds since the epoch; a negative number is so many seconds before now.
+      - Only log lines that are not older than this duration, such as V(10m) or V(1h30m), or than this time, such as
+        V(2026-11-21T18:30), which is meant as the control node's own unless it has a zone.
       - With an empty string however old they are.
     type: str
     default: ""
+  node_selector:
+    description: Only ask hosts whose labels match this selector, such as V(tier=web,disk!=hdd).
+    type: str
+    default: ""
+  observed:
+    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
+    type: str
+    default: everynode_observed
   samples:
     description:
       - How often memory and CPU are read. Two samples, a second apart, also tell how many cores are at work now.

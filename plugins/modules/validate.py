@@ -35,6 +35,15 @@ options:
       - With O(drain), how many nodes of O(hosts) that may match.
     type: str
     default: 50%
+  since:
+    description: What M(everynode.daemonset.details) will be given as O(everynode.daemonset.details#module:since).
+    type: str
+    default: ""
+  node_selector:
+    description:
+      - What M(everynode.daemonset.details) will be given as O(everynode.daemonset.details#module:node_selector).
+    type: str
+    default: ""
   output:
     description: What M(everynode.daemonset.report) will be asked to print, V(table), V(wide), V(json) or V(yaml).
     type: str

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 LISTED = 12  # so many node names in a line are read, more are only scrolled past
+ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\^_])")  # colours and the like
 
 
 def names(nodes: Sequence[str], listed: int = LISTED) -> str:
@@ -29,3 +31,9 @@ def duration(seconds: float) -> str:
     """As it is written in an annotation: 1h30m."""
     parts = zip((int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60), "hms", strict=True)
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def printable(text: str) -> str:
+    """What a program said, without what would do something else to a terminal than print."""
+    plain = ESCAPES.sub("", text.replace("\t", "    "))
+    return "".join(character if character.isprintable() else "\ufffd" for character in plain)

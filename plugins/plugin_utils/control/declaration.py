@@ -16,9 +16,11 @@ from ansible.utils.display import Display
 from .. import prune
 from ..desired import not_feasible
 from ..int_or_percent import scaled_value
+from ..loglines import since_of
 from ..manifest.model import Manifests
 from ..manifest.names import dns_label, dns_subdomain
 from ..scheduling import Node
+from ..selectors import parse_selector
 from ..words import names as listed
 from ..words import nodes_of
 from .nodes import Inventory, names_matching
@@ -31,6 +33,10 @@ MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
 REPORT_FILES: dict[str, dict[str, Any]] = {"output_file": {"type": "path"}, "metrics_file": {"type": "path"}}
+QUESTION: dict[str, dict[str, Any]] = {
+    "since": {"type": "str", "default": ""},
+    "node_selector": {"type": "str", "default": ""},
+}
 PRUNE: dict[str, Any] = NAMES
 MAX_REMOVALS: dict[str, Any] = {"type": "str", "default": prune.MAX_REMOVALS}
 
@@ -71,6 +77,17 @@ def name_problems(names: Iterable[str]) -> list[str]:
         wrong = [*dns_label(namespace), *dns_subdomain(name)]
         if wrong:
             lines.append(f'"{text}" is no [NAMESPACE/]NAME of a DaemonSet: {wrong[0]}')
+    return lines
+
+
+def question_problems(options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the choice of log lines."""
+    lines = []
+    for name, read in (("since", since_of), ("node_selector", parse_selector)):
+        try:
+            read(options[name])
+        except ValueError as error:
+            lines.append(f'daemonset_{name} is "{options[name]}": {error}')
     return lines
 
 

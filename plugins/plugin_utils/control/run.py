@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ansible import constants as C
+from ansible.errors import AnsibleActionFail
 
 from ...module_utils.observation import Observation
 from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Seen, Settings
@@ -108,6 +109,14 @@ def current_plan() -> Plan | None:
     except FileNotFoundError:
         return None
     return _plan_in(_path("plan.json"), state.st_ino, state.st_mtime_ns)
+
+
+def needed_plan() -> Plan:
+    """The same, for what makes no sense without one."""
+    plan = current_plan()
+    if plan is None:
+        raise AnsibleActionFail("there is no plan: everynode.daemonset.plan comes first")
+    return plan
 
 
 @functools.lru_cache(maxsize=1)

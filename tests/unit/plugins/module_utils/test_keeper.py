@@ -634,8 +634,8 @@ def test_what_probes_find_is_told_once_when_it_turns(tmp_path: Path, clock: Cloc
     told = [("Unhealthy", 2), ("Ready", 2)]
     assert reasons(tmp_path) == told, "not while it has yet to become ready for the first time"
     answers.says["liveness"] = False
-    for _failure in range(3):
-        unit.tick()
+    for failures in range(3):
+        assert unit.tick()["restarts"] == (1 if failures == 2 else 0)
         clock.now += 10
     assert reasons(tmp_path) == [*told, ("Unhealthy", 1), ("Killing", 1)]
 

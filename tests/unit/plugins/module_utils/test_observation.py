@@ -67,6 +67,12 @@ def test_an_instance_that_is_as_it_should_be() -> None:
     assert found.created < found.ready_since < observation.parse(READY).facts.now
 
 
+def test_restarts_by_liveness_count_too() -> None:
+    told = READY.replace('{"invocation": "f7f64173', '{"restarts": 2, "invocation": "f7f64173')
+    assert told != READY
+    assert instance(told).restarts == 2
+
+
 def test_an_instance_that_fails_again_and_again_is_whole_but_not_ready() -> None:
     found = instance(READY, "default/failing")
     assert found.intact
