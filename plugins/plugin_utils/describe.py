@@ -132,10 +132,11 @@ def _seconds(timestamp: str) -> float:
 
 def _nodes(entries: Sequence[Entry], width: int | None) -> Iterator[str]:
     """All that are not right, and of those that are, as many as somebody reads."""
-    concerned = [entry for entry in entries if entry.should_run or entry.present or not entry.as_declared]
+    concerned = [entry for entry in entries if _concerned(entry)]
     right = [entry for entry in concerned if entry.state == UP_TO_DATE]
-    more = right[LISTED:] if len(right) > LISTED + 1 else []
-    shown = [entry for entry in concerned if entry not in more]
+    more = [entry.node for entry in right[LISTED:]] if len(right) > LISTED + 1 else []
+    left_out = frozenset(more)
+    shown = [entry for entry in concerned if entry.node not in left_out]
     if shown:
         yield "Nodes:"
         rows = [("Node", "State", "Restarts", "Age", "Revision", "Runtime", "Reason"), *map(_cells, shown)]
@@ -143,14 +144,18 @@ def _nodes(entries: Sequence[Entry], width: int | None) -> Iterator[str]:
             rows = [row[:-1] for row in rows]
         yield _indented(fitted(rows, width))
     if more:
-        yield f"{INDENT}and {nodes_of(len(more))} more, up to date: {names([entry.node for entry in more])}"
+        yield f"{INDENT}and {nodes_of(len(more))} more, up to date: {names(more)}"
     others: dict[str, list[str]] = {}
     for entry in entries:
-        if entry not in concerned and entry.state != NOT_SELECTED:
+        if not _concerned(entry) and entry.state != NOT_SELECTED:
             others.setdefault(entry.reason, []).append(entry.node)
     if others:
         yield "Not on:"
         yield _indented(listed([(names(nodes), reason) for reason, nodes in others.items()], width))
+
+
+def _concerned(entry: Entry) -> bool:
+    return entry.should_run or entry.present or not entry.as_declared
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from .judgement import UNREACHABLE, UNUSABLE
 from .manifest.annotations import parse_duration
 from .plan import Plan
-from .status import Details
+from .status import Details, unasked
 from .words import printable
 
 Line = dict[str, str]  # {"at", "node", "daemonset", "container", "line"}
@@ -61,10 +60,4 @@ def remarks(plan: Plan, details: Details, lines: Sequence[Line], container: str 
         known = sorted({line["container"] for line in merged(details)})
         there = f': no container "{container}" said anything, only {", ".join(known)}' if container and known else ""
         found.append(f"There are no log lines{there}.")
-    unasked = {
-        entry.node: f"{entry.node} is {entry.state}: {entry.reason}"
-        for daemonset in plan.daemonsets
-        for entry in daemonset.entries
-        if entry.selected and entry.state in (UNREACHABLE, UNUSABLE)
-    }
-    return found + [f"Nothing from it: {words}" for words in unasked.values()]
+    return found + unasked(plan)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .plan import DaemonSetPlan, Entry, Plan, Settings
+from .plan import UNREACHABLE, UNUSABLE, DaemonSetPlan, Entry, Plan, Settings
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ def first_created(daemonset: DaemonSetPlan) -> Entry | None:
     """The entry whose instance is the oldest: the DaemonSet is as old as that, for nothing else says so."""
     aged = [entry for entry in daemonset.entries if entry.age is not None]
     return max(aged, key=lambda entry: entry.age or 0.0, default=None)
+
+
+def unasked(plan: Plan) -> list[str]:
+    """A line for each node that could not be looked at."""
+    nodes = {
+        entry.node: f"Nothing from {entry.node}, which is {entry.state}: {entry.reason}"
+        for daemonset in plan.daemonsets
+        for entry in daemonset.entries
+        if entry.selected and entry.state in (UNREACHABLE, UNUSABLE)
+    }
+    return list(nodes.values())
 
 
 Details = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by node and by DaemonSet: module_utils/details.py

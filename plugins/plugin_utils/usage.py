@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .plan import DaemonSetPlan, Plan
-from .status import Details
+from .status import Details, unasked
 from .table import fitted
 
 HEADER = ("NODE", "NAME", "CPU(cores)", "MEMORY(bytes)", "%LIMIT", "RESTARTS")
@@ -55,7 +55,7 @@ def usage_table(plan: Plan, details: Details, order: str = "node", width: int | 
         found = sorted(_rows(daemonset, details), key=ORDERS[order])
         for row in [*found, *([_total(found)] if len(found) > 1 else [])]:
             rows.append((daemonset.settings.namespace, *row.cells()) if with_namespace else row.cells())
-    return fitted(rows, width) if len(rows) > 1 else "There are no instances."
+    return "\n".join([fitted(rows, width) if len(rows) > 1 else "There are no instances.", *unasked(plan)])
 
 
 def _rows(daemonset: DaemonSetPlan, details: Details) -> list[_Row]:

@@ -40,7 +40,7 @@ def test_a_line_says_where_it_is_from() -> None:
 
 
 def test_silence_is_not_taken_for_health() -> None:
-    assert remarks(PLAN, FOUND, merged(FOUND)) == ["Nothing from it: web3 is unreachable: connection refused"]
+    assert remarks(PLAN, FOUND, merged(FOUND)) == ["Nothing from web3, which is unreachable: connection refused"]
     assert (
         remarks(PLAN, FOUND, [], "sid")[0]
         == 'There are no log lines: no container "sid" said anything, only main, side.'

@@ -6,14 +6,20 @@ from __future__ import annotations
 
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.usage import usage_table
 
-from .fleet import RUNS, STAYS_AWAY, instance, planned, seen
+from .fleet import RUNS, STAYS_AWAY, UNREACHABLE, instance, planned, seen
 
 
 def used(memory: int, cores: float | None, percent: int | None = None) -> dict[str, object]:
     return {"default/agent": {"usage": {"memoryBytes": memory, "cpuCores": cores, "memoryLimitPercent": percent}}}
 
 
-LOOKS = {"web1": seen(instance()), "web2": seen(instance(restarts=7)), "web3": seen(instance()), "db1": seen()}
+LOOKS = {
+    "web1": seen(instance()),
+    "web2": seen(instance(restarts=7)),
+    "web3": seen(instance()),
+    "db1": seen(),
+    "web4": UNREACHABLE,
+}
 PLAN = planned(LOOKS, {**dict.fromkeys(LOOKS, RUNS), "db1": STAYS_AWAY})
 DETAILS = {"web1": used(5 << 20, 0.0101, 90), "web2": used(700 << 10, 1.5)}
 
@@ -25,6 +31,7 @@ def test_a_line_for_each_instance_and_one_for_all() -> None:
         "web2    agent   1500m        700Ki                    7",
         "web3    agent   -            -                        0",
         "(all)   agent   1511m        5Mi             90%      7",
+        "Nothing from web4, which is unreachable: connection refused",
     ]
 
 
