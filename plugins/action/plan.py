@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, measures, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed, others
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
@@ -63,6 +64,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "undo": {"type": "bool", "default": False},
     "to_revision": {"type": "int", "default": 0},
     "force": {"type": "bool", "default": False},
+    "metrics_file": {"type": "path"},
     "quiet": {"type": "bool", "default": False},
     "plan_file": {"type": "path"},
     "plan_file_use": {"type": "str", "choices": ["compare", "save"], "default": "compare"},
@@ -79,6 +81,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
+        try:
+            plan = self._made(task_vars, options)
+        except AnsibleActionFail:
+            measures.refused(options["metrics_file"])
+            raise
+        result.update(changed=False, plan=plan.as_dict())
+        return result
+
+    def _made(self, task_vars: dict[str, Any], options: Mapping[str, Any]) -> Plan:
         names = declaration.node_names(self, task_vars, options["hosts"])
         inventory = Inventory(task_vars["hostvars"])
         seen = observed(inventory, options["observed"], names, task_vars)
@@ -96,8 +107,7 @@ class ActionModule(ActionBase):
             _refuse_removals(plan, options)
         if options["plan_file"] and (options["others"] or not plan.unseen):
             _keep_to(plan, options["plan_file"], save=options["plan_file_use"] == "save")
-        result.update(changed=False, plan=plan.as_dict())
-        return result
+        return plan
 
     def _deletions(
         self, task_vars: Mapping[str, Any], options: Mapping[str, Any], names: list[str], inventory: Inventory

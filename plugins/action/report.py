@@ -22,6 +22,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     INFEASIBLE,
+    ORPHAN,
     UNREACHABLE,
     UNUSABLE,
     DaemonSetPlan,
@@ -142,6 +143,7 @@ def _verdict(
             if entry.state in (UNREACHABLE, UNUSABLE):
                 verdict[entry.node] = [f"this node is {entry.state}: {entry.reason}"]
             elif entry.state == INFEASIBLE or not check_mode:
-                sentence = f"{daemonset.settings.key} is {entry.state}: {entry.reason}"
+                state = "an orphan" if entry.state == ORPHAN else entry.state
+                sentence = f"{daemonset.settings.key} is {state}: {entry.reason}"
                 verdict.setdefault(entry.node, []).append(sentence)
     return verdict

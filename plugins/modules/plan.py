@@ -82,6 +82,9 @@ options:
     type: str
     choices: [compare, save]
     default: compare
+  metrics_file:
+    description: The file of M(everynode.daemonset.report), which then tells that the run was refused if the plan is.
+    type: path
   quiet:
     description: Do not print the plan.
     type: bool

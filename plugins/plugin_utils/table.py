@@ -135,12 +135,13 @@ def _ways_to_fit(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[t
     """How wide the columns may be and what is left blank between them, the best first; none if nothing fits."""
     columns = _natural(rows)
     between = len(columns) - 1
-    if width is None or sum(columns) + PADDING * between <= width:
-        yield columns, PADDING
-        return
+    for gap in (PADDING, TIGHT, 1):
+        if width is None or sum(columns) + gap * between <= width:
+            yield columns, gap
+            return
     floors = [max(len(word) for cell in column for word in WORDS.findall(cell)) for column in zip(*rows, strict=True)]
     for gap in (TIGHT, 1):
-        room = width - gap * between
+        room = (width or 0) - gap * between
         if sum(floors) <= room:
             while sum(columns) > room:
                 widest = max(range(len(columns)), key=lambda index: (columns[index] > floors[index], columns[index]))
