@@ -321,7 +321,7 @@ class Enforcer:
 
     def _refuse_drained(self) -> None:
         """Whoever observed the node before it was drained must not bring anything back."""
-        self._refuse_by(DRAINED, "says that this node was drained by")
+        self._refuse_by(DRAINED, "says that this node was drained")
 
     def _refuse_by(self, path: str, what: str) -> None:
         content = files.read(path)

@@ -45,18 +45,22 @@ def states(run: Any) -> dict[str, list[str]]:
     }
 
 
-def test_a_new_host_gets_everything_in_one_go(nodes: list[Node], inventory: Callable[..., Path]) -> None:
+def test_a_new_host_gets_everything_in_one_go_and_one_that_leaves_a_group_loses_it_all(
+    nodes: list[Node], inventory: Callable[..., Path]
+) -> None:
     first, second = nodes[:2]
-    manifests = [named(KEEP), named(OLD), named(OTHER, {"nodeSelector": {"role": "db"}})]
-    labels = {second.name: {"node_labels": {"role": "db"}}}
+    manifests = [named(KEEP), named(OLD), named(OTHER, {"nodeSelector": {"group/db": "true"}})]
     assert play("apply", inventory([first]), daemonset_manifests=manifests).code == 0
     before = invocations([first], KEEP)
-    joined = play("apply", inventory([first, second], host_vars=labels), daemonset_manifests=manifests)
+    joined = play("apply", inventory([first, second], groups={"db": [second.name]}), daemonset_manifests=manifests)
     assert joined.code == 0, joined.output
     assert runs(second, KEEP)
     assert runs(second, "lodger", "attic")
     assert where_it_runs([first, second], OTHER) == [second.name]
     assert joined.recap[first.name]["changed"] == 0
+    assert play("apply", inventory([first, second]), daemonset_manifests=manifests).code == 0
+    for node in (first, second):
+        assert node.run(f"find / -xdev -path '*{OTHER}*' -path '*default*' -not -path '/proc/*'").stdout == ""
     assert invocations([first], KEEP) == before
 
 
@@ -87,7 +91,6 @@ def test_what_is_declared_no_more_is_pruned_where_somebody_says_so(
     assert states(done) == {"attic/lodger": ["absent"] * 2, "default/resident": ["up to date"] * 2}
     for node in pair:
         assert node.run("cd /var/lib/everynode && ls -d */*").stdout.split() == ["default/lodger", "default/resident"]
-    assert play("apply", hosts, daemonset_prune="attic", **here).changed == 0
 
 
 def test_a_selector_that_matches_nothing_is_taken_for_a_typo(nodes: list[Node], inventory: Callable[..., Path]) -> None:
@@ -122,7 +125,6 @@ def test_a_node_that_leaves_is_drained_and_stays_empty(nodes: list[Node], invent
     before, there = standing(pair), invocations([staying], KEEP)
 
     for node, why in (
-        ("", "say which node is meant: -e daemonset_node=NODE"),
         ("nonesuch", "say which node is meant: -e daemonset_node=NODE"),
         ("all", "2 of 2 nodes would be drained: "),
     ):
