@@ -19,7 +19,7 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "manifests": declaration.MANIFESTS,
     "names": declaration.NAMES,
-    "drain": {"type": "str"},
+    "drain": {"type": "raw"},
     "prune": declaration.PRUNE,
     "max_removals": declaration.MAX_REMOVALS,
     "hosts": declaration.HOSTS,

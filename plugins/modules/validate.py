@@ -23,7 +23,7 @@ options:
     default: []
   drain:
     description: A pattern of hosts, those that M(everynode.daemonset.drain) is meant for. Then no manifests are read.
-    type: str
+    type: raw
   prune:
     description: What M(everynode.daemonset.plan) will be given as O(everynode.daemonset.plan#module:prune).
     type: list

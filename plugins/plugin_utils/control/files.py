@@ -15,6 +15,10 @@ def replace_file(path: str, text: str) -> None:
     """Whoever reads it, at any moment, finds the old text or the new one, and never half of one."""
     target = os.path.realpath(path)
     try:
+        if os.path.exists(target) and not os.path.isfile(target):  # /dev/null is not to be replaced
+            with open(target, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
         # Its name ends otherwise, for a collector reads whatever looks like a file of metrics.
         descriptor, beside = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
         try:
