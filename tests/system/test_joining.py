@@ -81,8 +81,13 @@ def test_what_is_declared_no_more_is_pruned_where_somebody_says_so(
     assert "allow it with -e daemonset_max_removals=2" in refused.output
     assert "no node was touched" in refused.output
 
-    told = play("status", hosts, daemonset_prune="attic", **here)
+    told = play("status", hosts, daemonset_prune="attic", daemonset_output="wide", **here)
     assert told.code != 0
+    assert re.search(r"^resident +2 +2 .* main +host:///usr/bin/sleep +app=resident$", told.output, re.MULTILINE)
+    assert (
+        len(re.findall(r"^attic +node\d +lodger +yes +orphan +0 +\d+m?\d*s? .* systemd$", told.output, re.MULTILINE))
+        == 2
+    )
     assert states(told) == {"attic/lodger": ["orphan"] * 2, "default/resident": ["up to date"] * 2}
     assert differences(before, standing(pair)) == {}
 
