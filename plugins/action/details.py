@@ -15,7 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import OBSERVE_SECONDS, Host
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.loglines import since_of
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE, Seen
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import CREATE, UNREACHABLE, Seen
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.selectors import parse_selector
 
 display = Display()
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
             keys = tuple(
                 daemonset.settings.key
                 for daemonset in run.needed_plan().daemonsets
-                if any(entry.node == node and entry.present for entry in daemonset.entries)
+                if any(entry.node == node and (entry.present or entry.step == CREATE) for entry in daemonset.entries)
             )
         result.update(changed=False, reachable=True, daemonsets=list(keys))
         if keys:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Instance
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import (
     batches,
     declaration,
@@ -19,6 +21,11 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import
     run,
     terminal,
 )
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.files import replace_file
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import registered
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import instances
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.page import page
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     ABSENT,
     INFEASIBLE,
@@ -28,6 +35,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     DaemonSetPlan,
     Entry,
     Plan,
+    Seen,
     renewed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items
@@ -41,6 +49,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import n
 OPTIONS: dict[str, dict[str, Any]] = {
     "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
     **declaration.REPORT_FILES,
+    "observed": {"type": "str", "default": "everynode_observed"},
 }
 
 
@@ -56,16 +65,32 @@ class ActionModule(ActionBase):
         planned = run.current_plan()
         if planned is None:
             raise AnsibleActionFail("there is no plan to report on: everynode.daemonset.plan comes first")
-        plan = renewed(planned, run.seen_after(planned.touched))
+        seen = run.seen_after(planned.touched)
+        plan = renewed(planned, seen)
         problems = run.problems()
         plan = _explained(plan, problems)
-        items = as_items(plan, run.details(plan.present))
+        details = run.details(plan.present)
+        items = as_items(plan, details)
         terminal.show(items, options["output"], options["output_file"], lambda: _for_people(plan, options["output"]))
         verdict = _verdict(plan, problems, leases.refused(), bool(self._task.check_mode))
         run.set_verdict(verdict)
         measures.write(options["metrics_file"], plan, batches.troubles(planned).halted, success=not verdict)
+        if options["page"] is not None:
+            found = self._instances(plan, options["observed"], task_vars or {}, seen)
+            replace_file(options["page"], page(plan, found, details, time.time()))
         result.update(changed=False, daemonsets=items["items"])
         return result
+
+    def _instances(
+        self, plan: Plan, variable: str, task_vars: Mapping[str, Any], newer: Mapping[str, Seen]
+    ) -> dict[str, dict[str, Instance]]:
+        """What was found on the nodes, by DaemonSet: of their pasts the plan knows nothing."""
+        names = [entry.node for daemonset in plan.daemonsets[:1] for entry in daemonset.entries]
+        seen = {**registered(Inventory(task_vars["hostvars"]), variable, names), **newer}
+        return {
+            daemonset.settings.key: instances(seen, daemonset.settings.namespace, daemonset.settings.name)
+            for daemonset in plan.daemonsets
+        }
 
 
 def _explained(plan: Plan, problems: list[run.Problem]) -> Plan:

@@ -54,6 +54,8 @@ def planned(what: str, node: str | None = None) -> list[Any]:
         return plan.hosts(what) if what == SWITCH else _ours(plan).hosts(what)
     if what == "present":
         return plan.present
+    if what == "standing":
+        return plan.standing
     if what == "leading":
         return plan.touched[:1]
     if what == "touched":
@@ -78,8 +80,8 @@ def planned(what: str, node: str | None = None) -> list[Any]:
         found = wrong()
         return [node for node in _report(plan) if node in found]
     raise AnsibleFilterError(
-        f"planned: {what!r} is none of {', '.join(PHASES)}, present, looking, leading, touched, switchable, batches, "
-        "rollback, witnesses, leased, settled, baking, report, wrong"
+        f"planned: {what!r} is none of {', '.join(PHASES)}, present, standing, looking, leading, touched, switchable, "
+        "batches, rollback, witnesses, leased, settled, baking, report, wrong"
     )
 
 

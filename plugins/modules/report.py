@@ -31,6 +31,16 @@ options:
       - A file on the control node to write metrics to, for the textfile collector of Prometheus' node_exporter.
       - It is replaced by a rename, so nobody reads half of it.
     type: path
+  page:
+    description:
+      - A file on the control node to write an HTML page to, which needs no other file and no network.
+      - It has the log lines and events that M(everynode.daemonset.details) asked for in this run, of nodes that need
+        attention first, as many as keep it small.
+    type: path
+  observed:
+    description: The variable that M(everynode.daemonset.observe) was registered as; the nodes' pasts are in it.
+    type: str
+    default: everynode_observed
 extends_documentation_fragment:
   - everynode.daemonset.attributes
 author:

@@ -54,6 +54,9 @@ options:
   metrics_file:
     description: The file of metrics that M(everynode.daemonset.report) will write; at once, if something is refused.
     type: path
+  page:
+    description: The page that M(everynode.daemonset.report) will write.
+    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
   - everynode.daemonset.manifests

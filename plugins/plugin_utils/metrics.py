@@ -23,7 +23,7 @@ OF_THE_RUN = "everynode_last_run_"
 STATES = tuple(
     state
     for state in judgement.STATES
-    if state not in (NOT_ELIGIBLE, judgement.NOT_SELECTED, judgement.ABSENT, judgement.DELETING)
+    if state not in (NOT_ELIGIBLE, judgement.NOT_SELECTED, judgement.ABSENT, judgement.DELETING, judgement.ORPHAN)
 )
 
 

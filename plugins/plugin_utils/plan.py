@@ -168,6 +168,11 @@ class Plan:
         return self._nodes_where(lambda entry: entry.present)
 
     @property
+    def standing(self) -> list[str]:
+        """Those, and the nodes that get one in this run."""
+        return self._nodes_where(lambda entry: entry.present or entry.step == CREATE)
+
+    @property
     def not_as_declared(self) -> list[str]:
         return self._nodes_where(lambda entry: not entry.as_declared)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .plan import UNREACHABLE, UNUSABLE, DaemonSetPlan, Entry, Plan, Settings
+from .plan import MISSCHEDULED, OUTDATED, UNREACHABLE, UNUSABLE, DaemonSetPlan, Entry, Plan, Settings
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ def status(daemonset: DaemonSetPlan) -> Status:
         available=sum(entry.available for entry in eligible),
         updated=sum(entry.updated for entry in eligible),
     )
+
+
+def needs_attention(entry: Entry) -> bool:
+    """Whether something is left to wish for or to know on this node."""
+    return not entry.as_declared or (entry.selected and entry.state in (OUTDATED, MISSCHEDULED))
 
 
 def first_created(daemonset: DaemonSetPlan) -> Entry | None:

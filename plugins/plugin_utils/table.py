@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from .plan import MISSCHEDULED, OUTDATED, Plan, Settings
+from .plan import Plan, Settings
 from .selectors import selector_from_object
-from .status import first_created, status
+from .status import first_created, needs_attention, status
 
 WORDS = re.compile("^ *[^ ,]*,?|[^ ,]+,?")  # a cell may be broken between them; its indent is part of the first
 MINIMUM_WIDTH = 6  # kubectl: tabwriter with minwidth 6 and padding 3
@@ -46,13 +46,17 @@ def daemonset_table(plan: Plan, width: int | None = None, wide: bool = False) ->
             str(counted.ready),
             str(counted.updated),
             str(counted.available),
-            ",".join(f"{key}={value}" for key, value in sorted(settings.node_selector)) or NOTHING,
+            selector_text(settings) or NOTHING,
             human_duration(oldest.age) if oldest is not None and oldest.age is not None else UNKNOWN,
         )
         if wide:
             cells = (*cells, *_wide_cells(settings))
         rows.append((settings.namespace, *cells) if with_namespace else cells)
     return fitted(rows, width)
+
+
+def selector_text(settings: Settings) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(settings.node_selector))
 
 
 def _wide_cells(settings: Settings) -> tuple[str, str, str]:
@@ -92,7 +96,7 @@ def attention_list(plan: Plan, width: int | None = None) -> str:
         (f"  {entry.node}", daemonset.settings.name, entry.state, entry.reason)
         for daemonset in plan.daemonsets
         for entry in daemonset.entries
-        if not entry.as_declared or (entry.selected and entry.state in (OUTDATED, MISSCHEDULED))
+        if needs_attention(entry)
     ]
     return "Nodes that need attention:\n" + listed(rows, width) if rows else ""
 

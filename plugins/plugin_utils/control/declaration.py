@@ -32,7 +32,7 @@ display = Display()
 MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
-REPORT_FILES: dict[str, dict[str, Any]] = {"output_file": {"type": "path"}, "metrics_file": {"type": "path"}}
+REPORT_FILES: dict[str, dict[str, Any]] = dict.fromkeys(("output_file", "metrics_file", "page"), {"type": "path"})
 QUESTION: dict[str, dict[str, Any]] = {
     "since": {"type": "str", "default": ""},
     "node_selector": {"type": "str", "default": ""},

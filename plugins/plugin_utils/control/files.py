@@ -22,7 +22,7 @@ def replace_file(path: str, text: str) -> None:
         # Its name ends otherwise, for a collector reads whatever looks like a file of metrics.
         descriptor, beside = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", dir=os.path.dirname(target))
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
                 file.write(text)
             os.chmod(beside, 0o644)
             os.replace(beside, target)

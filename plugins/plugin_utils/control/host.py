@@ -413,6 +413,12 @@ def observed(
     return seen
 
 
+def registered(inventory: Inventory, variable: str, names: Iterable[str]) -> dict[str, Seen]:
+    """The same in a later play of the run, which has other hosts."""
+    found = ((name, inventory.variables(name).get(variable)) for name in names)
+    return {name: _seen_from(result) for name, result in found if result and "reachable" in result}
+
+
 def others(inventory: Inventory, variable: str, task_vars: Mapping[str, Any]) -> dict[str, Seen]:
     """What the hosts of this play saw of others, which --limit leaves out: ``observe`` in a loop, delegated."""
     seen = {}
