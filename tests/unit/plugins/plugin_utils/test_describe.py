@@ -33,9 +33,9 @@ def event(reason: str, ago: int, message: str = "m", count: int = 1, kind: str =
     return {"at": at, "first": at, "type": kind, "reason": reason, "message": message, "count": count}
 
 
-def described(details: dict[str, Any], looks: Any = LOOKS, wanted: Any = WANTED, width: int | None = None) -> list[str]:
+def described(details: dict[str, Any], looks: Any = None, wanted: Any = None, width: int | None = None) -> list[str]:
     (daemonset,) = load([("agent.yaml", MANIFEST)]).daemonsets
-    plan = planned(looks, wanted)
+    plan = planned(looks or LOOKS, wanted or WANTED)
     return description(daemonset.object, plan.daemonsets[0], Found(2, details, NOW), width).split("\n")
 
 
