@@ -9,10 +9,8 @@ to already. So no lease is needed, and what stands after the mark is all there i
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
-import time
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -80,8 +78,7 @@ class _Node:
     def drain(self) -> None:
         found = self._look()
         if not found.facts.drained:
-            who = f"{getpass.getuser()}@{os.uname().nodename} at {time.strftime('%Y-%m-%d %H:%M %Z')}"
-            self._mark(f"write {DRAINED}", MARK, who)
+            self._mark(f"write {DRAINED}", MARK, declaration.signature())
             found = found if self._check_mode else self._look()
         for instance in found.instances:
             with self._host.within(self.options["step_timeout"]):

@@ -8,8 +8,6 @@ A restart asks for each instance to be started anew; whoever applies next carrie
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
 from typing import Any
 
@@ -53,7 +51,7 @@ class ActionModule(ActionBase):
 def _values(request: str, daemonset: DaemonSetPlan, entry: Entry) -> dict[str, Any]:
     """See module_utils/record.py."""
     if request == PAUSE:
-        return {"paused": f"{getpass.getuser()}@{os.uname().nodename} at {time.strftime('%Y-%m-%d %H:%M %Z')}"}
+        return {"paused": declaration.signature()}
     if request == RESUME:
         passed = {"revision": entry.wanted, "steps": daemonset.completed_steps}
         return {"paused": "", **({"passed": passed} if entry.revision == entry.wanted else {})}

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +50,11 @@ def options(action: ActionBase, specification: dict[str, dict[str, Any]]) -> dic
         arguments["manifests"] = [arguments["manifests"]]
     _result, checked = action.validate_argument_spec(argument_spec=specification)
     return dict(checked)
+
+
+def signature() -> str:
+    """Who wants it and when, for a node to remember."""
+    return f"{getpass.getuser()}@{os.uname().nodename} at {time.strftime('%Y-%m-%d %H:%M %Z')}"
 
 
 def search_path(task_vars: Mapping[str, Any]) -> list[str]:
