@@ -105,6 +105,7 @@ def test_it_holds_what_users_need_and_nothing_else(archive: Path) -> None:
     top = {name.split("/")[0] for name in names}
     assert top <= FOR_USERS
     assert {"COPYING", "README.md", "meta", "playbooks", "plugins", "roles"} <= top
+    assert {f"plugins/plugin_utils/page/page.{kind}" for kind in ("css", "html.j2", "js")} <= set(names)
     assert not [name for name in names if "__pycache__" in name or name.endswith("addresses.yml")]
 
 
@@ -114,7 +115,7 @@ def test_its_playbooks_are_found_by_name(control: Control, playbook: str) -> Non
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kind", ["module", "filter", "test", "role"])
+@pytest.mark.parametrize("kind", ["module", "filter", "test", "role", "callback"])
 def test_its_plugins_are_documented(control: Control, kind: str) -> None:
     listed = control.run("ansible-doc", "--type", kind, "--list", "--json", COLLECTION)
     assert listed.returncode == 0, listed.stderr
