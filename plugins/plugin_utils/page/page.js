@@ -146,7 +146,7 @@
 
   function draw() {
     drawn = [];
-    grid.className = `sheet ${view.form}`;
+    grid.className = `sheet ${view.form} ${sets.length > 7 ? 'many' : sets.length > 4 ? 'several' : ''}`;
     grid.replaceChildren(...(view.form === 'wall' ? wall() : list()), nothing);
     grid.style.setProperty('--columns', sets.length);
     filter();
