@@ -117,7 +117,7 @@ def test_what_happened_is_told(nodes: list[Node], inventory: Callable[..., Path]
     text = shown(described, "Describe")
     assert re.search(r"^Name: +witness$", text, re.MULTILINE)
     assert re.search(r"^Pods Status:  2 Running / 0 Waiting", text, re.MULTILINE)
-    assert "TOKEN:  <set to the key 'token' in secret 'keys'>" in text
+    assert re.search(r"^ +TOKEN: +<set to the key 'token' in secret 'keys'>", text, re.MULTILINE)
     assert re.search(
         rf"^  Warning +Unhealthy .* {first.name} +everynode.default.witness.service: liveness", text, re.MULTILINE
     )
