@@ -118,7 +118,7 @@ def _node(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
         "revision": entry.revision,
         "updatedRevision": entry.wanted,
-        "number": entry.number or None,
+        "number": (entry.number or None) if entry.wanted else None,
         "batch": None if entry.batch is None else entry.batch + 1,
         "runtime": entry.runtime or None,
         "ready": entry.ready,

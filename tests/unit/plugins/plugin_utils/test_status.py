@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.judgement import STATES
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Settings
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items, status
 
@@ -140,3 +142,11 @@ def test_details_stand_beside_the_node():
     nodes = as_items(plan, there)["items"][0]["nodes"]
     assert nodes[0]["log"] == [{"line": "x"}]
     assert "log" not in nodes[1]
+
+
+def test_every_field_and_state_is_documented():
+    documented = (Path(__file__).parents[4] / "docs" / "output.md").read_text(encoding="utf-8")
+    plan = Plan((DaemonSetPlan(Settings("default", "agent"), (entry("a", state="missing"),)),), ())
+    (item,) = as_items(plan)["items"]
+    fields = [f"status.{name}" for name in item["status"]] + list(item["nodes"][0])
+    assert [name for name in [*fields, *STATES] if f"`{name}`" not in documented] == []
