@@ -251,6 +251,7 @@ def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
         "cause": settings.change_cause,
         "revert": settings.policy.on_failure != HALT,
         "surge": settings.strategy.surges,
+        "expected": entry.revision or "none",
     }
 
 

@@ -73,6 +73,9 @@ class Terms(NamedTuple):
     revert: bool = True  # what served before serves again if it does not become ready
     restart: bool = False  # restart it also if it is as it should be
     undo: bool = False  # whoever comes from another revision to this one is not to go there again by itself
+    expected: str = (
+        ""  # the revision, by its hash, that whoever decided on this has seen here; "none"; "": anything goes
+    )
     surge: bool = False  # the new revision serves beside the old one while that is replaced, see stand_in.py
 
 
@@ -131,6 +134,7 @@ class Enforcer:
 
     def _bring_in(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
         self.secrets = runtime.secrets
+        self._refuse_if_overtaken(runtime, terms)
         with self._stand_in(runtime, terms):
             self._put_in_place(runtime, terms, stage)
 
@@ -315,6 +319,15 @@ class Enforcer:
             return observation.parse(output.decode("utf-8", "replace"))
         except ValueError as error:
             raise InstanceError(str(error)) from error
+
+    def _refuse_if_overtaken(self, runtime: Runtime, terms: Terms) -> None:
+        """A whole other run may lie between the look that was planned with and the lease that was taken then."""
+        revision, _runtime = self._placed()
+        if terms.expected and revision not in (None, terms.expected, runtime.definition["revision"]):
+            raise InstanceError(
+                f"{self.key} is left as it is: another run has put revision {revision} in place since this one looked "
+                f"(it saw {terms.expected}); apply again"
+            )
 
     def _refuse_veto(self) -> None:
         self._refuse_by(VETO, "forbids changes on this node")

@@ -117,6 +117,7 @@ def test_canaries_come_first_and_racks_one_after_the_other(nodes: list[Node], in
     ]
 
 
+@pytest.mark.soak
 def test_as_soon_as_one_is_available_the_next_begins(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     assert apply(inventory(), careful("black")).code == 0
     before = invocations(nodes, NAME)

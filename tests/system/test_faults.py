@@ -138,6 +138,7 @@ def running(node: Node) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------- the controller
 
+SOAK = pytest.mark.soak
 KILLS = {"create": 2, "update": 3, "delete": 2}
 
 
@@ -156,7 +157,7 @@ def seconds(
     return dict(zip(("create", "update", "delete"), (b - a for a, b in itertools.pairwise(marks)), strict=True))
 
 
-@pytest.mark.parametrize("act", KILLS)
+@pytest.mark.parametrize("act", [pytest.param("create", marks=SOAK), "update", pytest.param("delete", marks=SOAK)])
 def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, float]) -> None:
     chance = random.Random(act)
     words = itertools.cycle(["red", "blue"] if act == "create" else two.settle())
@@ -199,7 +200,7 @@ def test_what_a_killed_run_asked_for_and_had_not_begun_is_not_done(two: Estate) 
     ("deed", "calls"),
     [
         pytest.param("kill -KILL $pid", [STAGING, SWITCHING, SWITCHING], id="the module is killed"),
-        pytest.param('pkill -KILL -f "^sshd.*@notty"', [STAGING, SWITCHING], id="the connection is cut"),
+        pytest.param('pkill -KILL -f "^sshd.*@notty"', [STAGING, SWITCHING], id="the connection is cut", marks=SOAK),
     ],
 )
 def test_the_node_is_left_in_the_middle(deed: str, calls: list[int], two: Estate) -> None:
@@ -291,6 +292,7 @@ def one_goes_on(runs: list[Run]) -> None:
         assert "rolls it out, since" in said
 
 
+@pytest.mark.soak
 def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
     _now, other = two.settle()
     since = time.monotonic()

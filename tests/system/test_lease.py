@@ -23,6 +23,7 @@ from .sampler import Sampler
 
 NAME = "tenant"
 LEASE = f"/run/everynode/default.{NAME}.lease"
+SESSIONS = "journalctl --unit=ssh --quiet --grep=Accepted | wc -l"
 PROGRAM = "import time\nwhile True: time.sleep(60)"
 
 
@@ -53,9 +54,9 @@ class Estate:
         assert done.code == 0, done.output
         assert self.words() == [[word]] * len(self.nodes)
 
-    def begin(self, word: str, **more: Any) -> Any:
-        """An apply that a test means to kill."""
-        return begin("apply", self._inventory, daemonset_manifests=self.manifest(word, **more))
+    def begin(self, word: str, variables: dict[str, Any] | None = None, **more: Any) -> Any:
+        """An apply that goes on by itself."""
+        return begin("apply", self._inventory, daemonset_manifests=self.manifest(word, **more), **(variables or {}))
 
     def words(self) -> list[list[str]]:
         """What runs on each node."""
@@ -141,6 +142,23 @@ def most_down(samplers: list[Sampler], since: list[int]) -> int:
         up[index] = runs
         worst = max(worst, up.count(False))
     return worst
+
+
+@pytest.mark.soak
+def test_a_run_that_was_overtaken_before_it_had_the_lease_replaces_nothing(four: Estate, nodes: list[Node]) -> None:
+    """A node that does not answer keeps the one waiting that has looked at all others; meanwhile another run ends."""
+    late, others = nodes[3], [node.name for node in nodes[:3]]
+    before = nodes[0].run(SESSIONS).stdout
+    late.container.pause()
+    try:
+        run = four.begin("blue", variables={"daemonset_observe_timeout": 40})
+        until(lambda: nodes[0].run(SESSIONS).stdout != before)
+        four.apply("green", "--limit", ",".join(others), variables={"daemonset_observe_timeout": 3})
+        assert four.words()[:3] == [["green"]] * 3
+    finally:
+        late.container.unpause()
+    assert run.wait(timeout=120) != 0
+    assert four.words()[:3] == [["green"]] * 3
 
 
 def test_of_two_applies_at_once_one_goes_on_and_the_other_is_told_of_it(four: Estate, pool: ThreadPoolExecutor) -> None:

@@ -195,9 +195,16 @@ def belongings(node: Node) -> list[str]:
 
 # A round damages each node in another way.
 ROUNDS = [list(DAMAGE)[start : start + 4] for start in range(0, len(DAMAGE), 4)]
+SHORT_ROUNDS = 2  # the rest is for the long tests
 
 
-@pytest.mark.parametrize("damages", [pytest.param(damages, id=", ".join(damages)) for damages in ROUNDS])
+@pytest.mark.parametrize(
+    "damages",
+    [
+        pytest.param(damages, id=", ".join(damages), marks=[pytest.mark.soak] if index >= SHORT_ROUNDS else [])
+        for index, damages in enumerate(ROUNDS)
+    ],
+)
 def test_put_right_after_anybodys_hand(
     damages: list[str], nodes: list[Node], inventory: Callable[..., Path], manifest: str
 ) -> None:

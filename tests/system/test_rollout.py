@@ -84,6 +84,7 @@ def test_min_ready_seconds_pass_before_the_next_node(nodes: list[Node], inventor
     assert second_ended - first_began >= 3
 
 
+@pytest.mark.soak
 def test_each_daemonset_has_its_own_budget(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     def two(colour: str) -> list[dict[str, Any]]:
         return [painted("careful", colour, rolling("25%")), painted("brisk", colour, rolling("50%"))]
