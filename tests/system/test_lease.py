@@ -23,7 +23,6 @@ from .sampler import Sampler
 
 NAME = "tenant"
 LEASE = f"/run/everynode/default.{NAME}.lease"
-SESSIONS = "journalctl --unit=ssh --quiet --grep=Accepted | wc -l"
 PROGRAM = "import time\nwhile True: time.sleep(60)"
 
 
@@ -148,15 +147,16 @@ def most_down(samplers: list[Sampler], since: list[int]) -> int:
 def test_a_run_that_was_overtaken_before_it_had_the_lease_replaces_nothing(four: Estate, nodes: list[Node]) -> None:
     """A node that does not answer keeps the one waiting that has looked at all others; meanwhile another run ends."""
     late, others = nodes[3], [node.name for node in nodes[:3]]
-    before = nodes[0].run(SESSIONS).stdout
-    late.container.pause()
+    nodes[0].run("rm -f /run/looked; echo ': >/run/looked' >>/usr/lib/os-release")  # which whoever looks reads
+    late.run("pkill -STOP sshd")
     try:
-        run = four.begin("blue", variables={"daemonset_observe_timeout": 40})
-        until(lambda: nodes[0].run(SESSIONS).stdout != before)
-        four.apply("green", "--limit", ",".join(others), variables={"daemonset_observe_timeout": 3})
-        assert four.words()[:3] == [["green"]] * 3
+        run = four.begin("blue", variables={"daemonset_observe_timeout": 150})
+        until(lambda: nodes[0].run("test -e /run/looked", check=False).returncode == 0)
+        done = four.apply("green", "--limit", ",".join(others), variables={"daemonset_observe_timeout": 3})
+        assert four.words()[:3] == [["green"]] * 3, done.output
     finally:
-        late.container.unpause()
+        late.run("pkill -CONT sshd")
+        nodes[0].run("sed -i '$d' /usr/lib/os-release")
     assert run.wait(timeout=120) != 0
     assert four.words()[:3] == [["green"]] * 3
 
