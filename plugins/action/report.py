@@ -74,10 +74,11 @@ class ActionModule(ActionBase):
         terminal.show(items, options["output"], options["output_file"], lambda: _for_people(plan, options["output"]))
         verdict = _verdict(plan, problems, leases.refused(), bool(self._task.check_mode))
         run.set_verdict(verdict)
-        measures.write(options["metrics_file"], plan, batches.troubles(planned).halted, success=not verdict)
+        halted = set(batches.troubles(planned).halted) - leases.refused().keys()  # these are another run's
+        measures.write(options["metrics_file"], plan, halted, success=not verdict)
         if options["page"] is not None:
             found = self._instances(plan, options["observed"], task_vars or {}, seen)
-            replace_file(options["page"], page(plan, found, details, time.time()))
+            replace_file(options["page"], page(plan, found, details, time.time(), halted))
         result.update(changed=False, daemonsets=items["items"])
         return result
 

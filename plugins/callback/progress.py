@@ -119,7 +119,7 @@ class CallbackModule(Default):
         if self._others or self._display.verbosity:
             super().v2_playbook_on_stats(stats)
             return
-        bad = sorted({*stats.failures, *stats.dark})
+        bad = [host for host in stats.processed if host in stats.failures or host in stats.dark]
         words = [
             nodes_of(len(stats.processed)),
             f"{len(stats.changed)} changed",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from ..table import human_duration, selector_text
 from ..words import nodes_of
 
 HERE = Path(__file__).parent
+LISTED = 50  # so many nodes are named where the script does not run
 ROLLOUTS = 6  # so many of the latest are drawn
 LOG_BYTES = 400_000  # what log lines and events may add; where all is well there are none beyond it
 
@@ -54,24 +55,19 @@ LOOKS = {
 Instances = Mapping[str, Mapping[str, Instance]]  # by DaemonSet, then by node
 
 
-def page(plan: Plan, instances: Instances, details: Details, now: float) -> str:
-    """``now``: seconds since the epoch, by the control node's clock."""
+def page(plan: Plan, instances: Instances, details: Details, now: float, halted: Collection[str] = ()) -> str:
+    """``now``: seconds since the epoch, by the control node's clock. ``halted``: as for `metrics`."""
     script, style = _part("page.js"), _part("page.css")
-    nodes = _nodes_that_need_attention(plan)
-    mood, headline = _headline(plan, nodes)
+    needy = _nodes_that_need_attention(plan)
+    mood, headline = _headline(plan, needy)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(_part("page.html.j2")).render(
         headline=headline,
         mood=mood,
         mood_sign="✓" if mood == GOOD else "!",
         when=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        sets=[_row(daemonset) for daemonset in plan.daemonsets],
-        attention=[
-            f"{entry.node}: {one.settings.key} is {entry.state}: {entry.reason}"
-            for one in plan.daemonsets
-            for entry in one.entries
-            if needs_attention(entry)
-        ],
+        sets=[_row(daemonset, daemonset.settings.key in halted) for daemonset in plan.daemonsets],
+        attention=[f"{node}: {first.state}: {first.reason}" for node, (first, *_more) in list(needy.items())[:LISTED]],
         data=_embedded(_Data(plan, instances, details).as_dict(now)),
         script=script,
         script_hash=_hash(script),
@@ -112,22 +108,22 @@ def _headline(plan: Plan, needy: Mapping[str, list[Entry]]) -> tuple[str, str]:
     return worst, f"{len(needy)} of {nodes_of(len(nodes))} {verb} attention"
 
 
-def _row(daemonset: DaemonSetPlan) -> dict[str, Any]:
+def _row(daemonset: DaemonSetPlan, halted: bool) -> dict[str, Any]:
     counted, oldest = status(daemonset), first_created(daemonset)
     numbers = (counted.desired, counted.current, counted.ready, counted.updated, counted.available)
     return {
         "namespace": daemonset.settings.namespace,
         "name": daemonset.settings.name,
         "numbers": [{"value": number, "short": number < counted.desired} for number in numbers],
-        "rollout": _rollout(daemonset, counted.updated),
+        "rollout": _rollout(daemonset, counted.updated, halted),
         "selector": selector_text(daemonset.settings),
         "age": "" if oldest is None else human_duration(oldest.age or 0),
     }
 
 
-def _rollout(daemonset: DaemonSetPlan, updated: int) -> dict[str, str] | None:
+def _rollout(daemonset: DaemonSetPlan, updated: int, halted: bool) -> dict[str, str] | None:
     """Nothing, if there is nothing to say: all that should is updated."""
-    if any(entry.blocked or entry.failed for entry in daemonset.entries):
+    if halted or any(entry.blocked or entry.failed for entry in daemonset.entries):
         return {"mood": BAD, "text": "halted"}
     if restraint.is_paused(daemonset.settings, daemonset.steps, daemonset.entries):
         return {"mood": WAITING, "text": "paused"}

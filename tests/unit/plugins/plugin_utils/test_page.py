@@ -115,3 +115,9 @@ def test_where_there_is_no_room_for_all_logs_those_of_troubled_nodes_are_kept():
     assert "9" in kept
     assert 1 < len(kept) < 5
     assert len(text) < LOG_BYTES + 100_000
+
+
+def test_a_rollout_that_this_run_halts_says_so():
+    looks = {"web1": seen(instance())}
+    assert ">halted<" in page(planned(looks), {}, {}, NOW, halted=[KEY])
+    assert ">halted<" not in made(looks)
