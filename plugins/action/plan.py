@@ -14,7 +14,13 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, leases, measures, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import (
+    declaration,
+    leases,
+    measures,
+    pulling,
+    run,
+)
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import observed, others
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.definition import define, holds_secrets
@@ -46,6 +52,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     narrowed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.prune import limit_of, orphans, too_many
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.pull import SLOT_SECONDS
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.saved_plan import differences
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.scheduling import Node
 
@@ -66,6 +73,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "force": {"type": "bool", "default": False},
     "metrics_file": {"type": "path"},
     "quiet": {"type": "bool", "default": False},
+    "pull": {"type": "bool", "default": False},
+    "pull_slot": {"type": "int", "default": SLOT_SECONDS},
+    "pull_since": {"type": "float", "default": 0},
+    "timeout": {"type": "int"},
     "plan_file": {"type": "path"},
     "plan_file_use": {"type": "str", "choices": ["compare", "save"], "default": "compare"},
 }
@@ -145,6 +156,10 @@ class ActionModule(ActionBase):
                 (settings, as_it_is(wanted, instances(seen, settings.namespace, settings.name)))
                 for settings, wanted in declared
             ]
+        if options["pull"]:
+            node = pulling.only_one(seen)
+            declared = pulling.with_turns(declared, node, loaded, inventory, seen[node], options)
+            names = [node]
         plan = make_plan(declared, names, seen, forced=options["force"] or options["undo"])
         if options["only_restarts"]:
             plan = narrowed(plan, lambda entry: entry.step == RESTART)

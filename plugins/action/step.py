@@ -114,6 +114,11 @@ class _Steps:
         if opens:
             self._say(settings, f"left as it is, its maintenance window has closed; it opens {opens}")
             return
+        late = settings.turn.closed(self._now()) if settings.turn and self.phase == SWITCH else ""
+        if late:
+            self._say(settings, f"left as it is, {late}")
+            self._host.look(self._options["observe_timeout"])  # judged by the clock of now, it is as it should be
+            return
         # Staging disturbs nothing, so it needs no question before; what is to be stopped must not be lost unawares.
         why = "" if self.phase == STAGE else self._host.is_reachable(self._options["observe_timeout"])
         if why:
@@ -138,8 +143,11 @@ class _Steps:
         """When the maintenance window opens, "" while it is open; by the node's own clock."""
         if not settings.policy.window:
             return ""
-        now = self._part.facts["now"] + time.time() - self._part.planned
-        return closed_until(settings.policy.window, now, self._part.facts["utc_offset"])
+        return closed_until(settings.policy.window, self._now(), self._part.facts["utc_offset"])
+
+    def _now(self) -> float:
+        """By the node's own clock."""
+        return float(self._part.facts["now"]) + time.time() - self._part.planned
 
     def save(self) -> None:
         """What the node is like now; a step that failed on the way may not have told."""

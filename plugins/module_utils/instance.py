@@ -159,7 +159,7 @@ class Enforcer:
         else:
             self._refuse_veto()
             self._refuse_if_abandoned()
-            seconds = 2 * self._seconds_to_replace(runtime.definition)
+            seconds = 2 * seconds_to_replace(runtime.definition, self.timeout)
             timer = guard.arm(self.namespace, other.name, node_python(), seconds, "absent")
             try:
                 self._start_stand_in(other, runtime)
@@ -733,14 +733,9 @@ class Enforcer:
         former = next((one for one in (record["good"], record["revision"]) if one and self._is_whole(one)), None)
         if not terms.confirm or former in (None, runtime.folder):
             return
-        seconds = self._seconds_to_replace(runtime.definition) + terms.confirm
+        seconds = seconds_to_replace(runtime.definition, self.timeout) + terms.confirm
         timer = guard.arm(self.namespace, self.name, node_python(), seconds)
         record["unconfirmed"] = {"former": former, "timer": timer}
-
-    def _seconds_to_replace(self, definition: Mapping[str, Any]) -> float:
-        """The longest that it may take from now on until the new revision is ready, or is given up."""
-        stopping, min_ready = definition["terminationGracePeriodSeconds"] or 0, definition["minReadySeconds"]
-        return 2.0 * stopping + self.timeout + float(min_ready) + _probe_seconds(definition)
 
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
@@ -1188,6 +1183,12 @@ def _made_by_us() -> set[str]:
         for directory in glob.glob(os.path.join(ROOT, "*", "*"))
         for path in records.load(directory)["mount_points"]
     }
+
+
+def seconds_to_replace(definition: Mapping[str, Any], timeout: float) -> float:
+    """The longest that it may take until the new revision is ready, or is given up; the control node asks that too."""
+    stopping, min_ready = definition["terminationGracePeriodSeconds"] or 0, definition["minReadySeconds"]
+    return 2.0 * stopping + timeout + float(min_ready) + _probe_seconds(definition)
 
 
 def _probe_seconds(definition: Mapping[str, Any]) -> float:

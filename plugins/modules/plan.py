@@ -72,6 +72,25 @@ options:
     description: Try revisions again that failed, or were undone.
     type: bool
     default: false
+  pull:
+    description:
+      - The one node of this play applies to itself, and nobody looks at the others. What serves is touched only when it
+        is its turn, so that among all nodes that do so the budget is kept; see O(pull_slot).
+    type: bool
+    default: false
+  pull_slot:
+    description: With O(pull), the seconds of a turn. It has to be the same on all nodes, and long enough for a
+      replacement that fails and goes back.
+    type: int
+    default: 600
+  pull_since:
+    description: With O(pull), when this node learned of what is declared now, in seconds since the epoch. For two turns
+      from then on it only looks, so that all others can learn of it too.
+    type: float
+    default: 0
+  timeout:
+    description: With O(pull), the seconds that a node may take to become ready, as for M(everynode.daemonset.step).
+    type: int
   plan_file:
     description:
       - A file on the control node for the plan, as JSON. An apply with a plan that was saved is refused if anything

@@ -16,6 +16,7 @@ from typing import Any
 from ..module_utils.observation import VETO, Failure, Instance, Observation
 from .maintenance import closed_until
 from .policy import Policy
+from .pull import Turn
 from .rollout import Strategy
 
 # States of one DaemonSet on one node, in Kubernetes' words where it has any.
@@ -107,6 +108,7 @@ class Settings:
     change_cause: str = ""  # the annotation kubernetes.io/change-cause
     removal: str = ""  # one of REMOVALS, if the declaration is that there be none, anywhere
     forced: bool = False  # revisions that failed are tried again
+    turn: Turn | None = None  # when this node may replace it, where it applies to itself
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Settings:
@@ -116,6 +118,7 @@ class Settings:
                 "node_selector": tuple((key, value) for key, value in data["node_selector"]),
                 "containers": tuple((name, image) for name, image in data["containers"]),
                 "policy": Policy.from_dict(data["policy"]),
+                "turn": Turn(**data["turn"]) if data["turn"] else None,
             }
         )
 
@@ -184,6 +187,7 @@ class Entry:
     paused: str = ""  # who paused the rollout, and when
     passed: int = 0  # steps of the rollout of the wanted revision after which it need not pause any more
     opens: str = ""  # when the maintenance window opens, "" if it is open
+    waits: str = ""  # why it is not this node's turn, "" if it is or if nobody takes turns
     # What the DaemonSet as a whole makes of it:
     number: int = 0  # Kubernetes' number of the wanted revision
     wave: int = 0  # which of the DaemonSet's steps it belongs to, for the phase SWITCH
@@ -254,6 +258,8 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         entry = _judge_instance(_looked_at(entry, settings, instance, facts.now), settings, instance, facts.now)
     if entry.step in (REPLACE, RESTART) and settings.policy.window:
         entry = replace(entry, opens=closed_until(settings.policy.window, facts.now, facts.utc_offset))
+    if settings.turn and entry.step in (REPLACE, RESTART, REPAIR):
+        entry = replace(entry, waits=settings.turn.closed(facts.now))
     if entry.step != NONE and facts.veto:
         entry = replace(entry, state=HELD, step=NONE, reason=f"{VETO} says: {facts.veto} ({entry.reason})")
     return entry if entry.selected else replace(entry, step=NONE)

@@ -296,7 +296,7 @@ def _numbered(settings: Settings, entries: Sequence[Entry], seen: Mapping[str, S
 
 def _decided(settings: Settings, judged: Sequence[Entry]) -> DaemonSetPlan:
     """What is done of all that is due in a DaemonSet, and in which order."""
-    entries = restraint.partitioned(settings, _in_phases(settings, judged))
+    entries = restraint.partitioned(settings, restraint.in_turn(settings, _in_phases(settings, judged)))
     waves = waves_of(settings.policy, entries)
     entries = in_waves(waves, restraint.halted_or_paused(settings, entries))
     entries = restraint.until_resume(waves, entries)

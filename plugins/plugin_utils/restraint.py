@@ -51,6 +51,15 @@ def halted_or_paused(settings: Settings, entries: Sequence[Entry]) -> list[Entry
     return [judged(entry) for entry in entries]
 
 
+def in_turn(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
+    """Where nodes apply to themselves, what serves is touched in turns only, be it to repair it."""
+    wrong = bool(settings.turn and settings.turn.obstacle)
+    return [
+        kept_back(entry, entry.waits, blocked=wrong) if entry.waits and entry.phase == SWITCH else entry
+        for entry in entries
+    ]
+
+
 def _halted(settings: Settings, entries: Iterable[Entry]) -> str:
     """Why nothing is updated anywhere: what the nodes remember of failures of the wanted revision; "" if nothing."""
     eligible = [entry for entry in entries if entry.should_run]

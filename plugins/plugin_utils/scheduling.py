@@ -26,7 +26,7 @@ UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoS
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 # Names of `uname -m`, and Go's names for them.
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "x86_64": "amd64",
     "amd64": "amd64",
     "aarch64": "arm64",
@@ -292,8 +292,8 @@ def node_from_inventory(
 
 def _builtin_labels(name: str, groups: Iterable[str], arch: str | None) -> dict[str, str]:
     labels = {HOSTNAME: name, OS: "linux"}
-    if arch in _ARCHITECTURES:
-        labels[ARCH] = _ARCHITECTURES[arch]
+    if arch in ARCHITECTURES:
+        labels[ARCH] = ARCHITECTURES[arch]
     for group in groups:
         if not label_key_problems(GROUP_PREFIX + group):
             labels[GROUP_PREFIX + group] = "true"

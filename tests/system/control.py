@@ -62,10 +62,10 @@ class Control:
 class Reconciler:
     """One on a control node, as its role sets it up with an interval of a second."""
 
-    def __init__(self, control: Control, name: str, folder: Path, **variables: Any) -> None:
-        self._node = control.node
+    def __init__(self, cluster: Cluster, node: Node, name: str, folder: Path, **variables: Any) -> None:
+        self._node = node
         self._unit = name
-        self._inventory = control.cluster.write_inventory([control.node], path=folder / "control.yml")
+        self._inventory = cluster.write_inventory([node], path=folder / "control.yml")
         self._play = folder / "role.yml"
         self._variables = {
             "reconciler_inventory": [f"{ESTATE}/inventory"],

@@ -28,7 +28,7 @@ QUICK = {"terminationGracePeriodSeconds": 1}
 def reconciler(
     control: Control, cluster: Cluster, nodes: list[Node], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Reconciler]:
-    reconciler = Reconciler(control, "everynode-reconciler", tmp_path_factory.mktemp("reconciler"))
+    reconciler = Reconciler(cluster, control.node, "everynode-reconciler", tmp_path_factory.mktemp("reconciler"))
     control.enlist(nodes[:3], {"node1": {"node_labels": {"picky": "yes"}}})
     control.declare(
         keeper=daemonset("keeper", QUICK), picky=daemonset("picky", {**QUICK, "nodeSelector": {"picky": "yes"}})
