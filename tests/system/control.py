@@ -22,6 +22,7 @@ from .playbook import Run, play, until
 
 ESTATE = "/srv/estate"
 KEY = "/root/id_ed25519"
+VAULT = "/root/vault-password"
 METRICS = "/srv/metrics/everynode.prom"
 # A dynamic inventory: what it says is in a file that may change at any time.
 INVENTORY = f"#!/bin/sh\ncat {ESTATE}/hosts.json\n"
@@ -35,6 +36,7 @@ class Control:
         self.node = node
         install(node)
         node.write(KEY, cluster.key.read_bytes(), mode=0o600)
+        node.write(VAULT, "open sesame\n", mode=0o600)
         node.run(f"mkdir -p {ESTATE}/manifests {Path(METRICS).parent}")
         node.write(f"{ESTATE}/inventory", INVENTORY, mode=0o755)
 
@@ -52,6 +54,10 @@ class Control:
     def declare(self, **manifests: Mapping[str, Any]) -> None:
         for name, manifest in manifests.items():
             self.replace(f"{ESTATE}/manifests/{name}.yaml", yaml.safe_dump(manifest))
+
+    def encrypt(self, name: str) -> None:
+        self.node.run(f"ansible-vault encrypt --vault-password-file {VAULT} {ESTATE}/manifests/{name}.yaml")
+        self.node.run(f"chmod 0644 {ESTATE}/manifests/{name}.yaml")
 
     def replace(self, path: str, content: str) -> None:
         """In one step, so that a run that reads it finds the old or the new."""
@@ -71,6 +77,7 @@ class Reconciler:
             "reconciler_inventory": [f"{ESTATE}/inventory"],
             "reconciler_manifests": [f"{ESTATE}/manifests"],
             "reconciler_private_key_file": KEY,
+            "reconciler_vault_password_file": VAULT,
             "reconciler_interval": "1s",
             "reconciler_jitter": "0s",
             "reconciler_metrics_file": METRICS,

@@ -73,6 +73,7 @@ def reconcilers(
         "reconciler_inventory": ["hosts.yml"],
         "reconciler_manifests": ["manifests"],
         "reconciler_private_key_file": "",
+        "reconciler_vault_password_file": "",
         "reconciler_metrics_file": "",
         "reconciler_variables": {"daemonset_pull_slot": SLOT, "daemonset_timeout": 2},
     }

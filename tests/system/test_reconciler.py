@@ -21,6 +21,7 @@ from .evidence import clean_up, invocations, runs, unit, where_it_runs
 from .playbook import daemonset, play, until
 
 NAMES = ("keeper", "picky")
+UNIT = "everynode-reconciler@fleet"
 QUICK = {"terminationGracePeriodSeconds": 1}
 
 
@@ -28,11 +29,13 @@ QUICK = {"terminationGracePeriodSeconds": 1}
 def reconciler(
     control: Control, cluster: Cluster, nodes: list[Node], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Reconciler]:
-    reconciler = Reconciler(cluster, control.node, "everynode-reconciler", tmp_path_factory.mktemp("reconciler"))
+    folder = tmp_path_factory.mktemp("reconciler")
+    reconciler = Reconciler(cluster, control.node, UNIT, folder, reconciler_name="fleet")
     control.enlist(nodes[:3], {"node1": {"node_labels": {"picky": "yes"}}})
     control.declare(
         keeper=daemonset("keeper", QUICK), picky=daemonset("picky", {**QUICK, "nodeSelector": {"picky": "yes"}})
     )
+    control.encrypt("picky")
     yield reconciler
     reconciler.idle()  # a run that is broken off keeps its leases for a while
     reconciler.role(reconciler_state="absent")
@@ -43,7 +46,7 @@ def test_a_check_of_the_role_writes_nothing(reconciler: Reconciler, control: Con
     told = reconciler.role("--check")
     assert told.code == 0, told.output
     assert told.changed > 0
-    assert control.node.run("ls -d /etc/everynode-reconciler /var/lib/everynode-reconciler", check=False).stdout == ""
+    assert control.node.run(f"ls -d /etc/{UNIT} /etc/systemd/system/{UNIT}.*", check=False).stdout == ""
 
 
 def test_the_timer_makes_the_nodes_as_declared_without_root(
@@ -55,8 +58,9 @@ def test_the_timer_makes_the_nodes_as_declared_without_root(
     assert where_it_runs(nodes, "picky") == ["node1"]
     assert reconciler.next_run() == "success", reconciler.journal()
     assert reconciler.show("User") == "everynode"
-    assert 'everynode_reconciler_last_run_success{reconciler="default",mode="apply"} 1' in reconciler.metrics()
-    assert control.node.run("ls /run/everynode-reconciler", check=False).stdout == "", "the key stayed"
+    assert 'everynode_last_run_success{reconciler="fleet"} 1' in reconciler.metrics()
+    assert 'kube_daemonset_status_number_ready{namespace="default",daemonset="keeper"} 3' in reconciler.metrics()
+    assert control.node.run(f"ls /run/{UNIT}", check=False).stdout == "", "the key stayed"
     assert reconciler.role().changed == 0
 
 
@@ -104,7 +108,7 @@ def test_what_failed_is_not_rolled_out_again(reconciler: Reconciler, control: Co
     assert len(set(before.items()) - set(after.items())) == 1, "it went on after the first node had failed"
     assert reconciler.next_run() == "exit-code"
     assert invocations(nodes, "keeper") == after
-    assert 'everynode_reconciler_last_run_success{reconciler="default",mode="apply"} 0' in reconciler.metrics()
+    assert 'everynode_last_run_success{reconciler="fleet"} 0' in reconciler.metrics()
 
 
 def test_a_manifest_that_is_not_valid_touches_nothing(
@@ -135,7 +139,9 @@ def test_it_goes_without_a_trace(reconciler: Reconciler, control: Control, nodes
     reconciler.idle()
     gone = reconciler.role(reconciler_state="absent")
     assert gone.code == 0, gone.output
-    assert control.node.run("find /etc /var/lib /run /srv/metrics -name '*everynode*'").stdout == ""
+    home = "/var/lib/everynode-reconciler"  # of the account, which stays
+    found = control.node.run(f"find /etc /var/lib /run /srv/metrics -name '*everynode*' -not -path {home}").stdout
+    assert found == ""
     assert control.node.run("systemctl list-units --all --no-legend 'everynode*'").stdout == ""
     assert runs(nodes[0], "keeper"), "what it applied went with it"
     again = reconciler.role(reconciler_state="absent")

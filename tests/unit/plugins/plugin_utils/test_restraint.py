@@ -16,6 +16,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     renewed,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.policy import Step
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.pull import Turn
 
 from tests.unit.plugins.plugin_utils.fleet import (
     BROKEN_OLD,
@@ -278,3 +279,30 @@ def test_several_revisions_of_a_templated_manifest_share_a_number():
 def test_an_unavailable_node_elsewhere_uses_up_the_budget_but_no_surge(limits, batches):
     looks = {**dict.fromkeys("abc", OLD), "d": DOWN_ELSEWHERE}
     assert planned(looks, **limits).batches == batches
+
+
+# A node that applies to itself.
+
+NOT_NOW = Turn(group=(int(NOW) // 600 + 1) % 2, groups=2, slot=600, need=1)
+NOW_IS_ITS_TURN = Turn(group=0, groups=1, slot=600, need=1)
+NEVER = Turn(group=0, groups=2, slot=600, need=1, obstacle="everynode/steps needs a run that sees all nodes")
+
+
+@pytest.mark.parametrize("there", [{"revision": "old"}, EDITED, {"restart_due": True}])
+def test_what_serves_is_left_alone_until_its_turn(there):
+    (entry,) = entries_of(planned({"web1": seen(instance(**there))}, turn=NOT_NOW))
+    assert (entry.step, entry.as_declared) == ("none", True)
+    assert entry.reason.startswith("it waits for its turn (group ")
+    (entry,) = entries_of(planned({"web1": seen(instance(**there))}, turn=NOW_IS_ITS_TURN))
+    assert entry.phase == "switch"
+
+
+@pytest.mark.parametrize("there", [None, STOPPED, BROKEN_OLD])
+def test_what_does_not_serve_waits_for_no_turn(there):
+    (entry,) = entries_of(planned({"web1": seen(*([] if there is None else [instance(**there)]))}, turn=NOT_NOW))
+    assert entry.phase == "create"
+
+
+def test_a_turn_that_never_comes_is_something_wrong():
+    (entry,) = entries_of(planned({"web1": OLD}, turn=NEVER))
+    assert (entry.step, entry.as_declared, entry.reason) == ("none", False, NEVER.obstacle)
