@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -71,6 +72,7 @@ class Reconciler:
     def __init__(self, cluster: Cluster, node: Node, name: str, folder: Path, **variables: Any) -> None:
         self._node = node
         self._unit = name
+        self._looked_at = ""
         self._inventory = cluster.write_inventory([node], path=folder / "control.yml")
         self._play = folder / "role.yml"
         self._variables = {
@@ -93,24 +95,27 @@ class Reconciler:
     def show(self, what: str) -> str:
         return self._node.run(f"systemctl show -P {what} {self._unit}.service").stdout.strip()
 
-    def next_run(self, seconds: float = 60) -> str:
+    def next_run(self, seconds: float = 120) -> str:
         """How the first run ended that began after this moment; systemd's word."""
         self.idle(seconds)
         last = self.show("InvocationID")
         until(lambda: self.show("InvocationID") != last, seconds)
-        self.idle(seconds)
-        return self.show("Result")
+        self._looked_at = self.show("InvocationID")
+        until(lambda: self._result() != "", seconds)
+        return self._result()
 
-    def idle(self, seconds: float = 60) -> None:
-        until(self._is_idle, seconds)
-
-    def _is_idle(self) -> bool:
-        return self.show("ActiveState") in ("inactive", "failed")
+    def _result(self) -> str:
+        """Of the run that is looked at; the next one may have begun already."""
+        ends = re.findall(r"Failed with result '(.*)'|Deactivated (success)fully", self.journal())
+        return "".join(ends[-1]) if ends else ""
 
     def journal(self) -> str:
-        """Of its last run."""
-        last = f"_SYSTEMD_INVOCATION_ID={self.show('InvocationID')}"
-        return self._node.run(f"journalctl --output=cat --no-pager {last}").stdout
+        """Of the run that `next_run` told of, with what systemd says of it."""
+        of_it = f"_SYSTEMD_INVOCATION_ID={self._looked_at} + INVOCATION_ID={self._looked_at}"
+        return self._node.run(f"journalctl --output=cat --no-pager {of_it}").stdout
+
+    def idle(self, seconds: float = 120) -> None:
+        until(lambda: self.show("ActiveState") in ("inactive", "failed"), seconds)
 
     def metrics(self) -> str:
         return self._node.read(METRICS)

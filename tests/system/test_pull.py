@@ -95,7 +95,7 @@ def test_each_node_makes_itself_as_the_repository_says(
     estate.commit(own("100%", env=[{"name": "WORD", "value": "one"}]), only_here)
     for one in reconcilers:
         assert one.role().code == 0
-    until(lambda: where_it_runs(pullers, "own") == ["pull1", "pull2"])
+    until(lambda: where_it_runs(pullers, "own") == ["pull1", "pull2"], 120)
     until(lambda: where_it_runs(pullers, "slow") == ["pull2"])
     for node in pullers:
         node.run("test ! -e /root/.ssh/known_hosts")
@@ -107,7 +107,7 @@ def test_it_heals_and_follows_the_repository(
     pullers[0].run(f"systemctl stop {unit('own')}")
     until(lambda: runs(pullers[0], "own"))
     estate.commit(own("100%", env=[{"name": "WORD", "value": "two"}]))
-    until(lambda: all(word(node) == "two" for node in pullers))
+    until(lambda: all(word(node) == "two" for node in pullers), 120)
     assert reconcilers[0].next_run() == "success", reconcilers[0].journal()
 
 
