@@ -10,12 +10,16 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import urllib.parse
 from typing import Any, Callable, Mapping
 
 from .probes import Outcome
 
 OUTPUT_LIMIT = 10 * 1024  # bytes of an answer that a probe looks at
+# Who hangs up in the middle of a longer answer fills the daemon's log with errors; so much is let run out, for so long.
+PATIENCE_BYTES = 1 << 20
+PATIENCE_SECONDS = 0.3
 REDIRECTS = (301, 302, 303, 307, 308)
 REDIRECT_LIMIT = 10
 URL_CHARACTERS = "!$%&'()*+,-./:;=?@[]_~"  # what a request line may hold as it is
@@ -128,15 +132,32 @@ def _request_once(url: str, headers: list[tuple[str, str]], timeout: float | Non
         for name, value in headers:
             connection.putheader(name, value)
         connection.endheaders()
+        sock = connection.sock
         answer = connection.getresponse()
         body = answer.read(OUTPUT_LIMIT)
         if answer.length and len(body) < OUTPUT_LIMIT:
             raise http.client.IncompleteRead(body, answer.length)
+        _let_run_out(answer, sock)
         return answer
     except http.client.HTTPException as error:
         raise OSError(str(error) or type(error).__name__) from error
     finally:
         connection.close()
+
+
+def _let_run_out(answer: http.client.HTTPResponse, sock: socket.socket) -> None:
+    """The outcome is known by now, whatever becomes of this."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    left = PATIENCE_BYTES
+    try:
+        sock.settimeout(PATIENCE_SECONDS)
+        while left > 0 and time.monotonic() < deadline:
+            rest = answer.read1(left)
+            if not rest:
+                return
+            left -= len(rest)
+    except (OSError, http.client.HTTPException):
+        pass
 
 
 def _connection(url: urllib.parse.SplitResult, timeout: float | None) -> http.client.HTTPConnection:

@@ -12,6 +12,7 @@ import contextlib
 import http.server
 import json
 import os
+import queue
 import socket
 import ssl
 import stat
@@ -251,6 +252,35 @@ def test_a_broken_http_answer_is_a_failure(answer: bytes) -> None:
         succeeded, why = probe(httpGet={"port": port})
         assert not succeeded
         assert why
+
+
+def test_a_long_answer_is_let_run_out() -> None:
+    """A daemon that tells of its metrics would log an error for each probe that hangs up in the middle of them."""
+    ends: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def answering(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 500_000)
+            connection.shutdown(socket.SHUT_WR)
+            ends.put(connection.recv(1))
+
+    with listening(answering) as port:
+        assert probe(httpGet={"port": port}) == (True, "")
+    assert ends.get(timeout=5) == b""  # and no reset
+
+
+def test_an_endless_answer_is_one() -> None:
+    def answering(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                connection.sendall(b"x" * 20_000)
+                time.sleep(0.1)
+
+    with listening(answering) as port:
+        assert probe(timeout=2, httpGet={"port": port}) == (True, "")
 
 
 @pytest.mark.parametrize("handler", ["httpGet", "tcpSocket", "grpc"])
