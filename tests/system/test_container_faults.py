@@ -20,7 +20,7 @@ from tests.nodes import Cluster, Node
 
 from .chaos import STAGING, SWITCHING, amid, kill, refused
 from .lanterns import BOTH, DOCKER, HAND, PODMAN, SYSTEMD, TRACE, Lanterns, P, S, lanterns_on
-from .playbook import Run, begin, until
+from .playbook import Run, begin, play, until
 
 pytestmark = pytest.mark.soak
 
@@ -244,6 +244,17 @@ def test_killed_while_it_comes_and_goes(victim: str, two: Lanterns) -> None:
         changes.kill_module(lambda: two.apply(changes.colour))
     two.converge(changes.colour)
     two.assert_never_more(1)
+
+
+def test_a_drained_node_keeps_nothing_and_gets_nothing(four: Lanterns) -> None:
+    four.stand("red", BOTH)
+    drained = play("drain", four.inventory(), daemonset_node="all", daemonset_max_removals="100%")
+    assert drained.code == 0, drained.output
+    four.assert_nothing_left()
+    again = four.apply("red", BOTH)
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert play("uncordon", four.inventory(), daemonset_node="all").code == 0
+    four.stand("red", BOTH)
 
 
 # ----------------------------------------------------------------------------------------------------- whatever happens
