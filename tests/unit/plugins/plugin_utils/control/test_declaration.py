@@ -7,9 +7,11 @@ from __future__ import annotations
 import pytest
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.declaration import (
     REPORT_FILES,
+    drain_problems,
     key_of,
     name_problems,
     output_problems,
+    removal_problems,
 )
 
 
@@ -44,3 +46,33 @@ def test_a_report_that_cannot_be_written(tmp_path):
     (missing,) = output_problems(options(metrics_file=tmp_path / "nowhere" / "everynode.prom"))
     assert missing.startswith("daemonset_metrics_file: ")
     assert missing.endswith(f"there is no folder {tmp_path}/nowhere")
+
+
+def test_what_may_be_removed():
+    assert removal_problems(["all", "monitoring"], "0") == []
+    namespace, limit = removal_problems(["Attic"], "half")
+    assert namespace.startswith('daemonset_prune: "Attic" is no namespace: ')
+    assert limit == 'daemonset_max_removals is "half": expected a number, or a percentage such as 25%'
+
+
+NODES = ["a", "b", "c", "d", "e"]
+
+
+def undrainable(nodes, limit="50%", in_play=NODES):
+    return drain_problems({"ansible_play_hosts_all": in_play}, nodes, NODES, limit)
+
+
+def test_who_may_be_drained():
+    assert undrainable(["a", "b", "c"]) == []
+    assert undrainable(NODES, limit="5") == []
+    (nobody,) = undrainable([])
+    assert nobody.startswith("say which node is meant: -e daemonset_node=NODE")
+    (many,) = undrainable(["a", "b", "c", "d"])
+    assert many.split("\n") == [
+        "4 of 5 nodes would be drained: a, b, c, d",
+        "  that is more than daemonset_max_removals=50% allows, which is 3; "
+        "if it is meant, allow it with -e daemonset_max_removals=4",
+    ]
+    assert undrainable(["a", "b"], in_play=["b"]) == [
+        "--limit leaves a out, and -e daemonset_node says what is meant",
+    ]
