@@ -118,7 +118,7 @@ def drain_problems(task_vars: Mapping[str, Any], nodes: Sequence[str], names: Se
         return ["say which node is meant: -e daemonset_node=NODE, which has to match a host of the inventory"]
     left_out = [node for node in nodes if node not in task_vars["ansible_play_hosts_all"]]
     if left_out:
-        return [f"--limit leaves {', '.join(left_out)} out, and -e daemonset_node says what is meant"]
+        return [f"--limit or daemonset_hosts leaves {', '.join(left_out)} out, and -e daemonset_node names it"]
     allowed = scaled_value(prune.limit_of(limit), len(names))
     if len(nodes) <= allowed:
         return []

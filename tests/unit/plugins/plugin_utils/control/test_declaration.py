@@ -74,5 +74,5 @@ def test_who_may_be_drained():
         "if it is meant, allow it with -e daemonset_max_removals=4",
     ]
     assert undrainable(["a", "b"], in_play=["b"]) == [
-        "--limit leaves a out, and -e daemonset_node says what is meant",
+        "--limit or daemonset_hosts leaves a out, and -e daemonset_node names it",
     ]
