@@ -15,7 +15,7 @@ import pytest
 
 from tests.nodes import Cluster, Node
 
-from .evidence import clean_up, differences, standing
+from .evidence import clean_up, differences, invocations, standing
 from .playbook import Run, daemonset, play, until
 
 NAMES = ("witness", "crew")
@@ -68,9 +68,9 @@ def shown(run: Run, title: str) -> str:
 
 
 def kept(nodes: list[Node]) -> dict[str, list[str]]:
-    """What stands there, but for what the probes write down all the time."""
+    """The files that last: the probes come and go, and write down in /run what they find."""
     found = standing(nodes)
-    return {name: [line for line in lines if "/run/everynode/" not in line] for name, lines in found.items()}
+    return {name: [line for line in lines if "/" in line and "/run/" not in line] for name, lines in found.items()}
 
 
 def test_what_happened_is_told(nodes: list[Node], inventory: Callable[..., Path]) -> None:
@@ -104,7 +104,7 @@ def test_what_happened_is_told(nodes: list[Node], inventory: Callable[..., Path]
     assert failed.code != 0
     assert "the former revision" in failed.output.lower()
 
-    before = kept(pair)
+    before, running = kept(pair), invocations(pair, "witness")
     described = play("describe", where, daemonset_manifests=witness("welcome"), daemonset_output="table")
     assert described.code == 0, described.output
     for node in pair:
@@ -140,6 +140,7 @@ def test_what_happened_is_told(nodes: list[Node], inventory: Callable[..., Path]
     assert shown(one, "Print the logs").splitlines()[1:] == [f"{first.name} main | welcome {first.name}"]
 
     assert differences(before, kept(pair)) == {}, "who only looks changes nothing"
+    assert invocations(pair, "witness") == running
 
     refused = play(
         "logs", where, daemonset_manifests=witness(), daemonset_since="soon", daemonset_node_selector="a=b=c"
