@@ -101,6 +101,7 @@ def test_each_node_makes_itself_as_the_repository_says(
         node.run("test ! -e /root/.ssh/known_hosts")
 
 
+@pytest.mark.soak
 def test_it_heals_and_follows_the_repository(
     reconcilers: list[Reconciler], estate: Estate, pullers: list[Node]
 ) -> None:
