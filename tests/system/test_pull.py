@@ -19,7 +19,7 @@ import yaml
 from tests.nodes import Cluster, Node, NodeSpec
 
 from .control import Reconciler, install
-from .evidence import clean_up, invocations, process, runs, unit, where_it_runs
+from .evidence import clean_up, invocations, runs, unit, where_it_runs
 from .playbook import daemonset, until
 
 NAMES = ("own", "slow")
@@ -137,7 +137,10 @@ def test_what_serves_is_replaced_in_turns(reconcilers: list[Reconciler], estate:
 
 
 def word(node: Node) -> str:
-    return process(node, "own")[1].get("WORD", "") if runs(node, "own") else ""
+    """Of the instance that runs at this moment, "" between two."""
+    environment = f"cat /proc/$(systemctl show -P MainPID {unit('own')})/environ"
+    words = node.run(environment, check=False).stdout.split("\0")
+    return next((one.partition("=")[2] for one in words if one.startswith("WORD=")), "")
 
 
 def started(node: Node) -> float:
