@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .int_or_percent import scaled_value
-from .judgement import ORPHAN, REMOVE, Entry, Seen
+from .judgement import NOT_SELECTED, ORPHAN, REMOVE, UNREACHABLE, UNUSABLE, Entry, Seen
 from .plan import DaemonSetPlan, Plan
 from .words import names, nodes_of
 
 EVERYWHERE = "all"  # a scope, beside the names of namespaces
+UNSEEN = (NOT_SELECTED, UNREACHABLE, UNUSABLE)
 MAX_REMOVALS = "50%"  # rounded up, so that the only instance may go
 
 
@@ -47,18 +48,17 @@ def orphans(declared: Collection[str], seen: Mapping[str, Seen], scope: Collecti
 def too_many(plan: Plan, limit: int | str, scope: Collection[str] = ()) -> list[str]:
     """Why this plan would remove more than it may; empty if it would not.
 
-    A percentage is of the nodes that have an instance or should have one: what is left out by --limit counts, and what
-    this run is going to start, so that a DaemonSet can be renamed.
+    A percentage is of the nodes that have an instance or should have one: what this run is going to start counts, so
+    that a DaemonSet can be renamed. Who should have one is known of nodes that nobody has looked at as well (--limit),
+    what is an orphan there is not.
     """
     found = []
     for daemonset in plan.daemonsets:
         if not daemonset.settings.deleted:
-            found += _refusal(daemonset.settings.key, [daemonset], _going([daemonset]), limit)
+            found += _refusal(daemonset.settings.key, list(daemonset.entries), _going([daemonset]), limit)
     pruned = [daemonset for daemonset in plan.daemonsets if daemonset.settings.removal == ORPHAN]
-    counted = [
-        *pruned,
-        *(one for one in plan.daemonsets if not one.settings.deleted and in_scope(one.settings.namespace, scope)),
-    ]
+    kept = [one for one in plan.daemonsets if not one.settings.deleted and in_scope(one.settings.namespace, scope)]
+    counted = [entry for one in [*pruned, *kept] for entry in one.entries if entry.state not in UNSEEN]
     what = ", ".join(daemonset.settings.key for daemonset in pruned)
     return found + _refusal(f"daemonset_prune: {what}", counted, _going(pruned), limit)
 
@@ -67,9 +67,12 @@ def _going(daemonsets: Iterable[DaemonSetPlan]) -> list[Entry]:
     return [entry for daemonset in daemonsets for entry in daemonset.entries if entry.step == REMOVE]
 
 
-def _refusal(what: str, counted: Sequence[DaemonSetPlan], going: Sequence[Entry], limit: int | str) -> list[str]:
-    total = sum(entry.present or entry.should_run for daemonset in counted for entry in daemonset.entries)
-    allowed = scaled_value(limit, total)
+def _refusal(what: str, counted: Sequence[Entry], going: Sequence[Entry], limit: int | str) -> list[str]:
+    total = sum(entry.present or entry.should_run for entry in counted)
+    # Where nobody should have it, and --limit leaves nodes out, the only instance is no exception: nodes that pull
+    # would lose theirs one by one.
+    blind = not any(entry.should_run for entry in counted) and any(entry.state == NOT_SELECTED for entry in counted)
+    allowed = scaled_value(limit, total, round_up=not blind)
     if len(going) <= allowed:
         return []
     (reason, _count), *others = Counter(entry.reason for entry in going).most_common()

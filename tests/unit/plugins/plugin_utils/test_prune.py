@@ -70,6 +70,17 @@ def test_what_limit_leaves_out_and_what_does_not_answer_counts():
     assert removals(stand, {**only("c", "d")}, others={"c": Seen(), "d": UNREACHABLE}) == []
 
 
+def test_nodes_that_pull_do_not_lose_theirs_one_by_one():
+    alone = {"b": Seen(), "c": Seen(), "d": Seen()}
+    assert len(removals({"a": ("agent",)}, STAYS_AWAY, others=alone)) == 1
+    assert removals({"a": ("agent",)}, STAYS_AWAY, others=alone, limit="1") == []
+    assert removals({"a": ("agent",)}, only("b", "c", "d"), others=alone) == [], "it has lost its label"
+    # Of what is pruned, this node alone can tell: one of two may go, and three of four may not.
+    assert removals({"a": ("agent", "old")}, RUNS, ["old"], others=alone) == []
+    (refusal,) = removals({"a": ("agent", "x", "y", "z")}, RUNS, ["x", "y", "z"], others=alone)
+    assert "3 of 4 instances would be removed, from 1 node (a)" in refusal
+
+
 def test_what_is_pruned_counts_against_what_stands_in_its_scope():
     assert removals(everywhere("agent", "old"), RUNS, ["old"]) == []
     (refusal,) = removals(everywhere("agent", "old", "older"), RUNS, ["old", "older"])
