@@ -108,7 +108,12 @@ def test_a_whole_pod(engine_nodes: list[Node], inventory: Inventory, tmp_path: P
         "restartPolicy": "Always",
         "command": ["sh", "-c", "mkdir -p /tmp/www; echo served > /tmp/www/page; exec httpd -f -p 8080 -h /tmp/www"],
     }
-    helper = {**tool, "name": "helper", "command": ["sleep", "100000"], "volumeMounts": [mount("memory", "/memory")]}
+    helper = {
+        **tool,
+        "name": "helper",
+        "command": ["sh", "-c", "echo aye; echo nay >&2; exec sleep 100000"],
+        "volumeMounts": [mount("memory", "/memory")],
+    }
     volumes = [
         {"name": "shared", "emptyDir": {}},
         {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Mi"}},
@@ -202,6 +207,20 @@ def test_a_whole_pod(engine_nodes: list[Node], inventory: Inventory, tmp_path: P
         for path in secrets.split():
             assert node.run(f"su guest -c 'cat {path}'", check=False).returncode != 0, path
         node.run("rm -r /var/tmp/witness")
+    told_by_logs_and_top(engine_nodes, inventory(engine_nodes), str(tmp_path / "witness.yaml"))
+
+
+def told_by_logs_and_top(nodes: list[Node], inventory: Path, manifests: str) -> None:
+    logged = play("logs", inventory, daemonset_manifests=manifests, daemonset_container="helper").items
+    assert {node.name: {one["line"] for one in logged if one["node"] == node.name} for node in nodes} == {
+        node.name: {"aye", "nay"} for node in nodes
+    }
+    used = play("top", inventory, daemonset_manifests=manifests)
+    for node in nodes:
+        usage = used.node(node.name)["usage"]
+        assert usage["memoryBytes"] > 0, node.name
+        assert usage["memoryLimitBytes"] is None, "only one of its containers has a limit"
+        assert 0 <= usage["memoryLimitPercent"] < 100
 
 
 def test_one_container_and_what_it_may(engine_nodes: list[Node], inventory: Inventory, tmp_path: Path) -> None:

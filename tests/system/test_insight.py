@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""describe, logs and top: what the nodes' records, journals, engines and cgroups tell, held against what was done."""
+"""describe, logs and top: what the nodes' records, journals and cgroups tell, held against what was done.
+
+Of containers it is tested where their pods are.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from tests.nodes import Cluster, Node
 from .evidence import clean_up, differences, invocations, standing
 from .playbook import Run, daemonset, play, until
 
-NAMES = ("witness", "crew")
 SECRET = "op3n-ses4me"
 MEGABYTES = 30
 
@@ -26,7 +28,7 @@ MEGABYTES = 30
 @pytest.fixture(scope="module", autouse=True)
 def nothing_left(cluster: Cluster, nodes: list[Node], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
-    clean_up(cluster, nodes, tmp_path_factory.mktemp("insight"), NAMES[:1])
+    clean_up(cluster, nodes, tmp_path_factory.mktemp("insight"), ("witness",))
 
 
 def witness(text: str = "hello", **container: Any) -> list[dict[str, Any]]:
@@ -141,36 +143,3 @@ def test_what_happened_is_told(nodes: list[Node], inventory: Callable[..., Path]
 
     assert differences(before, kept(pair)) == {}, "who only looks changes nothing"
     assert invocations(pair, "witness") == running
-
-    refused = play(
-        "logs", where, daemonset_manifests=witness(), daemonset_since="soon", daemonset_node_selector="a=b=c"
-    )
-    assert refused.code != 0
-    assert 'daemonset_since is "soon": expected a duration' in refused.output
-    assert "2 errors in the manifests, the inventory or the options" in refused.output
-
-
-def test_containers_of_either_engine(
-    cluster: Cluster, engine_nodes: list[Node], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    members = engine_nodes[1:3]  # Docker of bookworm, Podman of trixie
-    where = cluster.write_inventory(members, path=tmp_path / "inventory.yml")
-    crew = daemonset(
-        "crew",
-        {"terminationGracePeriodSeconds": 1},
-        image="toolbox:1",
-        command=["/bin/sh", "-c", "echo aye; echo nay >&2; sleep infinity"],
-        args=[],
-        resources={"limits": {"memory": "64Mi"}},
-    )
-    try:
-        assert play("apply", where, daemonset_manifests=[crew]).code == 0
-        logged = play("logs", where, daemonset_manifests=[crew], daemonset_container="main")
-        for node in members:
-            assert {line["line"] for line in logged.items if line["node"] == node.name} == {"aye", "nay"}, node.name
-        used = play("top", where, daemonset_manifests=[crew])
-        for node in members:
-            usage = on(used, node)["usage"]
-            assert 0 < usage["memoryBytes"] < usage["memoryLimitBytes"] == 64 << 20, node.name
-    finally:
-        clean_up(cluster, members, tmp_path_factory.mktemp("crew"), NAMES[1:])

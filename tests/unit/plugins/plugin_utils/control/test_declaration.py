@@ -11,6 +11,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.declar
     key_of,
     name_problems,
     output_problems,
+    question_problems,
     removal_problems,
 )
 
@@ -28,6 +29,13 @@ def test_names_that_a_daemonset_can_have():
 def test_names_that_no_daemonset_can_have(name):
     (line,) = name_problems(["agent", name])
     assert line.startswith(f'"{name}" is no [NAMESPACE/]NAME of a DaemonSet: ')
+
+
+def test_which_log_lines():
+    assert question_problems({"since": "10m", "node_selector": "tier=web,disk!=hdd"}) == []
+    since, selector = question_problems({"since": "soon", "node_selector": "a=b=c"})
+    assert since.startswith('daemonset_since is "soon": expected a duration such as 10m')
+    assert selector.startswith('daemonset_node_selector is "a=b=c": ')
 
 
 def options(output="table", **files):
