@@ -55,23 +55,31 @@ def too_many(plan: Plan, limit: int | str, scope: Collection[str] = ()) -> list[
     found = []
     for daemonset in plan.daemonsets:
         if not daemonset.settings.deleted:
-            found += _refusal(daemonset.settings.key, list(daemonset.entries), _going([daemonset]), limit)
+            turn = daemonset.settings.turn
+            nowhere = turn is not None and not turn.members
+            found += _refusal(daemonset.settings.key, list(daemonset.entries), _going([daemonset]), limit, nowhere)
     pruned = [daemonset for daemonset in plan.daemonsets if daemonset.settings.removal == ORPHAN]
     kept = [one for one in plan.daemonsets if not one.settings.deleted and in_scope(one.settings.namespace, scope)]
     counted = [entry for one in [*pruned, *kept] for entry in one.entries if entry.state not in UNSEEN]
     what = ", ".join(daemonset.settings.key for daemonset in pruned)
-    return found + _refusal(f"daemonset_prune: {what}", counted, _going(pruned), limit)
+    pulls = any(one.settings.turn is not None for one in plan.daemonsets)
+    return found + _refusal(f"daemonset_prune: {what}", counted, _going(pruned), limit, pulls)
 
 
 def _going(daemonsets: Iterable[DaemonSetPlan]) -> list[Entry]:
     return [entry for daemonset in daemonsets for entry in daemonset.entries if entry.step == REMOVE]
 
 
-def _refusal(what: str, counted: Sequence[Entry], going: Sequence[Entry], limit: int | str) -> list[str]:
+def _refusal(
+    what: str, counted: Sequence[Entry], going: Sequence[Entry], limit: int | str, alone: bool = False
+) -> list[str]:
+    """``alone``: there are other nodes, and what they have is not among what is counted."""
     total = sum(entry.present or entry.should_run for entry in counted)
     # Where nobody should have it, and --limit leaves nodes out, the only instance is no exception: nodes that pull
     # would lose theirs one by one.
-    blind = not any(entry.should_run for entry in counted) and any(entry.state == NOT_SELECTED for entry in counted)
+    blind = not any(entry.should_run for entry in counted) and (
+        alone or any(entry.state == NOT_SELECTED for entry in counted)
+    )
     allowed = scaled_value(limit, total, round_up=not blind)
     if len(going) <= allowed:
         return []

@@ -34,6 +34,7 @@ class Turn:
     groups: int
     slot: int  # seconds
     need: float  # seconds that a replacement takes at most, going back included
+    members: int = 1  # how many nodes share the budget
     since: float = 0.0  # when this node learned of what is declared now; seconds since the epoch
     obstacle: str = ""  # why it never may
 
@@ -67,7 +68,7 @@ def turn_of(
     ordered = sorted(members)
     budget = max(1, budget)
     place = ordered.index(node) if node in ordered else 0
-    turn = Turn(place // budget, max(1, -(-len(ordered) // budget)), slot, need, since)
+    turn = Turn(place // budget, max(1, -(-len(ordered) // budget)), slot, need, len(ordered), since)
     return Turn(**{**vars(turn), "obstacle": _obstacle(turn, policy)})
 
 

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.desired import deletions
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import ORPHAN, Seen, make_plan
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.prune import limit_of, orphans, too_many
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.pull import Turn
 
 from .fleet import RUNS, STAYS_AWAY, UNREACHABLE, instance, seen, settings
 
@@ -79,6 +80,14 @@ def test_nodes_that_pull_do_not_lose_theirs_one_by_one():
     assert removals({"a": ("agent", "old")}, RUNS, ["old"], others=alone) == []
     (refusal,) = removals({"a": ("agent", "x", "y", "z")}, RUNS, ["x", "y", "z"], others=alone)
     assert "3 of 4 instances would be removed, from 1 node (a)" in refusal
+
+
+@pytest.mark.parametrize(("members", "fine"), [(0, False), (3, True)])
+def test_nor_where_a_node_sees_itself_alone(members, fine):
+    turn = Turn(group=0, groups=1, slot=600, need=1, members=members)
+    plan = make_plan([(settings(turn=turn), {"a": STAYS_AWAY})], ["a"], {"a": seen(instance("agent"))})
+    assert (too_many(plan, "50%") == []) == fine
+    assert too_many(plan, 1) == []
 
 
 def test_what_is_pruned_counts_against_what_stands_in_its_scope():
