@@ -13,10 +13,11 @@ import contextlib
 import os
 import random
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -66,6 +67,14 @@ def swarm(colour: str, program: str = SERVE, readiness: dict[str, Any] | None = 
     return one
 
 
+class Away(NamedTuple):
+    """From when to when (seconds of the machine's clock) a node was switched off by somebody else."""
+
+    node: Node
+    began: float
+    ended: float
+
+
 class Storm:
     """What can happen to an update, drawn by chance; each ends with one apply that has to converge."""
 
@@ -75,6 +84,7 @@ class Storm:
         self.chance = chance
         self.number = 0
         self.colour = self.next_colour()
+        self.away: list[Away] = []
 
     def next_colour(self) -> str:
         self.number += 1
@@ -87,7 +97,8 @@ class Storm:
         assert (again.code, again.changed) == (0, 0), again.output
 
     def _begin(self, colour: str) -> subprocess.Popen[bytes]:
-        return begin("apply", self.inventory, daemonset_manifests=[swarm(colour)], daemonset_timeout=15)
+        patience = {"daemonset_timeout": 15, "daemonset_observe_timeout": 10, "daemonset_step_timeout": 60}
+        return begin("apply", self.inventory, daemonset_manifests=[swarm(colour)], **patience)
 
     def controller_is_killed(self) -> None:
         self.colour = self.next_colour()
@@ -126,6 +137,33 @@ class Storm:
             node.run("pkill -KILL -f /var/lib/everynode/.program; pkill -KILL -f AnsiballZ", check=False)
         run.wait(timeout=240)
 
+    def nodes_are_cut_off(self) -> None:
+        """They hear nothing any more, and what runs there goes on."""
+        self.colour = self.next_colour()
+        run = self._begin(self.colour)
+        self._pass_some_time(run)
+        lost = self.chance.sample(self.nodes, max(1, len(self.nodes) // 8))
+        for node in lost:
+            node.run("pkill -STOP sshd")
+        run.wait(timeout=240)
+        for node in lost:
+            node.run("pkill -CONT sshd")
+
+    def nodes_are_switched_off(self) -> None:
+        self.colour = self.next_colour()
+        run = self._begin(self.colour)
+        self._pass_some_time(run)
+        lost = self.chance.sample(self.nodes, max(1, len(self.nodes) // 8))
+        began = time.monotonic()
+        for node in lost:
+            node.stop()
+        run.wait(timeout=240)
+        self.away += [Away(node, began, time.monotonic()) for node in lost]
+        for node in lost:
+            node.start()
+        for node in lost:
+            node.wait()
+
     def _kill(self, run: subprocess.Popen[bytes], with_workers: bool) -> None:
         if run.poll() is None:  # it may have been faster
             kill(run, with_workers)
@@ -143,6 +181,8 @@ EVENT = (
     Storm.two_controllers_one_killed,
     Storm.bad_revision,
     Storm.program_on_a_node_is_killed,
+    Storm.nodes_are_cut_off,
+    Storm.nodes_are_switched_off,
 )
 
 
@@ -163,8 +203,22 @@ def test_a_fleet_keeps_its_budget(seed: int, fleet: tuple[list[Node], Path]) -> 
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(Sampler.stop, samplers))
     assert max(len(moment.running) for moments in seen for moment in moments) == 1, f"two instances, {told}"
-    down = most_without(seen)
+    own = [[one for one in storm.away if one.node is node] for node in nodes]
+    down = most_without([excused(moments, away) for moments, away in zip(seen, own, strict=True)])
     assert down <= -(-len(nodes) * BUDGET // 1), f"{down} nodes without an instance at once, {told}"
+
+
+def excused(moments: list[Moment], away: list[Away]) -> list[Moment]:
+    """Without what a node did not do from when it was switched off until it served again after that."""
+    left, excuses, ended = [], list(away), None
+    for moment in moments:
+        while excuses and excuses[0].began <= moment.at:
+            ended = excuses.pop(0).ended
+        if ended is not None and moment.at >= ended and moment.running:
+            ended = None
+        if ended is None:
+            left.append(moment)
+    return left
 
 
 def most_without(seen: list[list[Moment]]) -> int:
