@@ -707,7 +707,7 @@ class Enforcer:
         now, revision = time.time(), runtime.folder
         former = record["revision"]
         if terms.undo and former not in (None, revision):
-            _add_failure(record, former, "it was undone")
+            _add_failure(record, former, observation.UNDONE)
         self._arm(runtime, record, terms)
         record.update(
             runtime=runtime.definition["runtime"],

@@ -24,6 +24,7 @@ DRAINED = "/etc/everynode/drained"
 PROGRAMS = ROOT + "/.program"  # what a control node may run here without a module, see program.py
 UNIT_DIRECTORY = "/etc/systemd/system"
 QUADLET_DIRECTORY = "/etc/containers/systemd"
+UNDONE = "it was undone"  # why a revision is not tried again although nothing was wrong with it
 MARK = "X-Everynode-Instance"
 
 # The files of an unpacked archive, judged by mode, size and time: hashing hundreds of megabytes on every look would be

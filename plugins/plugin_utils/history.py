@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..module_utils.observation import Instance, Past
+from ..module_utils.observation import UNDONE, Instance, Past
 from .plan import Seen, Settings, Wanted
 from .table import NOTHING, fitted
 
@@ -73,7 +73,10 @@ def as_item(settings: Settings, found: Mapping[str, Instance]) -> dict[str, Any]
 
 
 def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
-    """The revision to go back to: this one, or with 0 the one before the highest (kubectl). Raises UnknownRevision."""
+    """The revision to go back to: this one, or with 0 the one before the highest (kubectl) that did not fail anywhere.
+
+    Raises UnknownRevision.
+    """
     known = [revision.number for revision in revisions(found)]
     if number:
         if number not in known:
@@ -81,7 +84,10 @@ def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
         return number
     if len(known) < 2:
         raise UnknownRevision("no rollout history found: there is no revision before the one that runs")
-    return known[-2]
+    failures = [failure for instance in found.values() for failure in instance.failed]
+    failed = {failure.revision for failure in failures if failure.reason != UNDONE}
+    good = [one.number for one in revisions(found)[:-1] if not failed.intersection(one.hashes)]
+    return good[-1] if good else known[-2]
 
 
 def undone(wanted: Mapping[str, Wanted], found: Mapping[str, Instance], number: int) -> dict[str, Wanted]:

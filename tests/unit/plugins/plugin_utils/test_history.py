@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Instance, Past
+from ansible_collections.everynode.daemonset.plugins.module_utils.observation import UNDONE, Failure, Instance, Past
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import (
     UnknownRevision,
     as_it_is,
@@ -49,6 +49,12 @@ def test_the_table_of_kubectl_rollout_history():
 def test_undo_means_the_one_before_the_last():
     assert target_of_undo(FLEET) == 2
     assert target_of_undo(FLEET, 1) == 1
+
+
+@pytest.mark.parametrize(("reason", "number"), [("it crashed", 1), (UNDONE, 2)])
+def test_undo_passes_over_what_failed_and_not_over_what_was_undone(reason, number):
+    there = instance("ccc", ONE, TWO, THREE)._replace(failed=(Failure("bbb", 20.0, reason),))
+    assert target_of_undo({"web1": there}) == number
 
 
 @pytest.mark.parametrize(("fleet", "number"), [({}, 0), ({"web1": instance("aaa", ONE)}, 0), (FLEET, 7)])

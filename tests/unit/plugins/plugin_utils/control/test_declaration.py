@@ -63,7 +63,7 @@ def test_what_may_be_removed():
     assert limit == 'daemonset_max_removals is "half": expected a number, or a percentage such as 25%'
 
 
-NODES = ["a", "b", "c", "d", "e"]
+NODES = ("a", "b", "c", "d", "e")
 
 
 def undrainable(nodes, limit="50%", in_play=NODES):
