@@ -10,10 +10,10 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.everynode.daemonset.plugins.module_utils.details import Question
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import declaration, run
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host import OBSERVE_SECONDS, Host
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.details import Question
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.loglines import since_of
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import CREATE, UNREACHABLE, Seen
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.selectors import parse_selector

@@ -22,7 +22,7 @@ EVENTS = 40  # so many are shown
 LOGS = 5  # of so many nodes that are not right the last log lines are shown
 INDENT = "  "
 
-Details = Mapping[str, Any]  # of one DaemonSet on one node, see module_utils/details.py
+Details = Mapping[str, Any]  # of one DaemonSet on one node, see details.py
 
 
 @dataclass(frozen=True)

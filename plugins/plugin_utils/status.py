@@ -78,7 +78,7 @@ def unasked(plan: Plan) -> list[str]:
     return list(nodes.values())
 
 
-Details = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by node and by DaemonSet: module_utils/details.py
+Details = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by node and by DaemonSet: details.py
 
 
 def as_items(plan: Plan, details: Details | None = None) -> dict[str, Any]:

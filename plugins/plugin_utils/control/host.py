@@ -22,7 +22,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
-from ...module_utils import details, observation, orders, program
+from ...module_utils import observation, orders, program
+from .. import details
 from ..plan import UNREACHABLE, UNUSABLE, Seen, Settings
 from ..words import last_line
 from .limit import time_limit

@@ -161,7 +161,7 @@ def seen_after(nodes: Iterable[str]) -> dict[str, Seen]:
 
 
 def save_details(node: str, details: Mapping[str, Any]) -> None:
-    """Of its DaemonSets, by namespace/name; see module_utils/details.py."""
+    """Of its DaemonSets, by namespace/name; see details.py."""
     _write(_details_of(node), details)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -25,8 +26,31 @@ print(program.install(sys.executable))
 """
 
 
+def imports_of(path: Path) -> set[Path]:
+    """The files of this folder that a file imports."""
+    found: set[Path] = set()
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.ImportFrom) and statement.level:
+            base = path.parents[statement.level - 1].joinpath(*(statement.module or "").split("."))
+            names = [base / alias.name for alias in statement.names]
+            found |= {one.with_suffix(".py") for one in (base, *names) if one.with_suffix(".py").exists()}
+    return found
+
+
+def sent() -> set[Path]:
+    """What Ansible sends along with the module: all that it imports, and what that imports."""
+    left, found = {SOURCES / "orders.py"}, set[Path]()
+    while left:
+        found |= left
+        left = {path for one in left for path in imports_of(one)} - found
+    return found
+
+
 def installed(tmp_path: Path) -> Path:
-    shutil.copytree(SOURCES, tmp_path / "source" / "everynode")
+    for path in {*sent(), *SOURCES.rglob("__init__.py")}:
+        copy = tmp_path / "source" / "everynode" / path.relative_to(SOURCES)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     command = [sys.executable, "-c", INSTALL, str(tmp_path / "source"), str(tmp_path / "programs")]
     return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from datetime import datetime, timezone
-from typing import Any, Dict, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from . import events
-from .engine import INSTANCE, epoch
-from .observation import MARK, ROOT
+from ..module_utils import events
+from ..module_utils.engine import INSTANCE, epoch
+from ..module_utils.observation import MARK, ROOT
 
 ALL = -1  # as many lines as there are
 UNLIMITED = 1 << 60  # what cgroup v1 has for no limit is a little less than 2^63
@@ -160,7 +161,7 @@ class Question(NamedTuple):
         return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + SCRIPT
 
 
-Details = Dict[str, Any]  # {"events", "log", "usage"}, as docs/output.md has them of a node
+Details = dict[str, Any]  # {"events", "log", "usage"}, as docs/output.md has them of a node
 
 
 def parse(text: str, keys: Sequence[str]) -> dict[str, Details]:
@@ -231,7 +232,7 @@ class _Containers:
 
 def utc(seconds: float) -> str:
     """ISO 8601 to the microsecond, so that text sorts as time does."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _journal(lines: Sequence[str], container: str) -> list[dict[str, str]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.everynode.daemonset.plugins.module_utils import details
-from ansible_collections.everynode.daemonset.plugins.module_utils.details import Question
+from ansible_collections.everynode.daemonset.plugins.plugin_utils import details
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.details import Question
 
 DATA = Path(__file__).parent / "data"
 KEYS = ("ops/heartbeat", "ops/tool")
