@@ -152,6 +152,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.soak
 def test_from_a_web_server(pair: list[Node], inventory: Callable[..., Path], web: tuple[Path, str, str, str]) -> None:
     folder, plain, secure, certificate = web
     one = pair[:1]

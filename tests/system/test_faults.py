@@ -341,6 +341,7 @@ def test_an_update_keeps_its_budget(four: Estate, samplers: list[Sampler]) -> No
     assert [len(processes_since(sampler, since)) for sampler in samplers] == [1, 1, 1, 1]
 
 
+@pytest.mark.soak
 def test_an_update_that_was_killed_keeps_its_budget(
     four: Estate, samplers: list[Sampler], seconds: dict[str, float]
 ) -> None:

@@ -250,6 +250,7 @@ def process_lists(nodes: list[Node]) -> Iterator[dict[str, str]]:
                 seen[node.name] = node.run("cat /run/seen; rm /run/seen /run/enough").stdout
 
 
+@pytest.mark.soak
 def test_a_login_is_told_to_the_registry_and_to_nobody_else(
     cluster: Cluster,
     engine_nodes: list[Node],

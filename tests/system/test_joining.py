@@ -98,6 +98,7 @@ def test_what_is_declared_no_more_is_pruned_where_somebody_says_so(
         assert node.run("cd /var/lib/everynode && ls -d */*").stdout.split() == ["default/lodger", "default/resident"]
 
 
+@pytest.mark.soak
 def test_a_selector_that_matches_nothing_is_taken_for_a_typo(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     pair = nodes[:2]
     hosts = inventory(pair)

@@ -186,6 +186,7 @@ def test_a_dry_run_and_an_apply_with_nothing_to_do_need_no_lease(four: Estate) -
     four.nodes[0].run(f"rm {LEASE}; rmdir --ignore-fail-on-non-empty /run/everynode")
 
 
+@pytest.mark.soak
 def test_what_a_killed_run_had_is_taken_over_at_once(four: Estate) -> None:
     since = four.moments()
     doomed = four.begin("blue", **SLOWLY)

@@ -114,6 +114,7 @@ def test_a_change_replaces_it(nodes: list[Node], inventory: Callable[..., Path],
     assert_one_each(nodes, inventory(), changed)
 
 
+@pytest.mark.soak
 def test_a_revision_that_fails_leaves_what_ran_running(
     nodes: list[Node], inventory: Callable[..., Path], manifest: str, tmp_path: Path
 ) -> None:

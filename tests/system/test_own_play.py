@@ -41,6 +41,7 @@ def rooms(nodes: list[Node]) -> dict[str, dict[str, Any]]:
     return {node.name: {"node_labels": {"room": "free"}} for node in nodes}
 
 
+@pytest.mark.soak
 def test_the_role_in_batches(nodes: list[Node], inventory: Callable[..., Path], tmp_path: Path) -> None:
     """Beside the play lies a manifest that is a template, which sees the variables of the play."""
     trio, book = nodes[:3], tmp_path / "site.yml"

@@ -112,6 +112,7 @@ def test_it_heals_and_follows_the_repository(
     assert reconcilers[0].next_run() == "success", reconcilers[0].journal()
 
 
+@pytest.mark.soak
 def test_without_its_repository_it_fails_and_heals_all_the_same(
     reconcilers: list[Reconciler], pullers: list[Node]
 ) -> None:

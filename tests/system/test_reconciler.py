@@ -97,6 +97,28 @@ def test_what_was_undone_stays_undone(
     assert invocations(nodes, "keeper") == before
 
 
+@pytest.mark.soak
+def test_a_run_that_hangs_is_ended_and_the_next_one_goes_on(
+    reconciler: Reconciler, control: Control, nodes: list[Node]
+) -> None:
+    control.node.write(
+        "/etc/systemd/system/alarm.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/alarm\n"
+    )
+    nodes[0].run(f"systemctl stop {unit('keeper')}")
+    nodes[1].run("pkill -STOP sshd")
+    try:
+        assert reconciler.role(reconciler_time_limit="8s", reconciler_on_failure=["alarm.service"]).code == 0
+        assert reconciler.next_run() == "timeout"
+    finally:
+        nodes[1].run("pkill -CONT sshd")
+    until(lambda: control.node.run("test -e /run/alarm", check=False).returncode == 0)
+    assert 'everynode_last_run_success{reconciler="fleet"} 0' in reconciler.metrics()
+    assert reconciler.role().code == 0
+    assert reconciler.next_run() == "success", reconciler.journal()
+    assert runs(nodes[0], "keeper")
+    control.node.run("rm /etc/systemd/system/alarm.service")
+
+
 def test_what_failed_is_not_rolled_out_again(reconciler: Reconciler, control: Control, nodes: list[Node]) -> None:
     before = invocations(nodes, "keeper")
     bad = daemonset("keeper", QUICK, image="host:///bin/sh", args=["-c", "exit 3"])

@@ -99,6 +99,7 @@ def test_with_halt_the_failed_instance_stays_as_in_kubernetes(
     assert apply(inventory(pair), fickle("black")).code == 0
 
 
+@pytest.mark.soak
 def test_with_rollback_all_of_this_rollout_go_back(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     three = nodes[:3]
     assert apply(inventory(three), fickle("black")).code == 0
