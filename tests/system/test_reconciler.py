@@ -104,6 +104,7 @@ def test_a_run_that_hangs_is_ended_and_the_next_one_goes_on(
     control.node.write(
         "/etc/systemd/system/alarm.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/alarm\n"
     )
+    control.declare(keeper=daemonset("keeper", QUICK))
     nodes[0].run(f"systemctl stop {unit('keeper')}")
     nodes[1].run("pkill -STOP sshd")
     try:
