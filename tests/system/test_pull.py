@@ -88,6 +88,7 @@ def reconcilers(
     clean_up(cluster, pullers, tmp_path_factory.mktemp("pulled"), NAMES)
 
 
+@pytest.mark.soak
 def test_each_node_makes_itself_as_the_repository_says(
     reconcilers: list[Reconciler], estate: Estate, pullers: list[Node]
 ) -> None:

@@ -62,6 +62,7 @@ def record(node: Node, name: str = "fickle") -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 def test_a_failed_revision_is_not_tried_again_until_it_changes_or_is_forced(
     nodes: list[Node], inventory: Callable[..., Path]
 ) -> None:
@@ -130,6 +131,7 @@ def test_with_continue_so_many_may_fail(nodes: list[Node], inventory: Callable[.
     assert apply(inventory(nodes), fickle("black")).code == 0
 
 
+@pytest.mark.soak
 def test_a_node_that_nobody_confirms_goes_back_by_itself(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     pair = nodes[:2]
     assert apply(inventory(pair), fickle("black")).code == 0

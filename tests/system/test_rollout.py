@@ -75,6 +75,7 @@ def test_on_delete_waits_for_a_hand(nodes: list[Node], inventory: Callable[..., 
     assert done.status["updatedNumberScheduled"] == 1
 
 
+@pytest.mark.soak
 def test_min_ready_seconds_pass_before_the_next_node(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     pair = [nodes[0], nodes[-1]]
     applied(inventory(pair), painted("steady", "black", rolling(1)))
