@@ -33,29 +33,19 @@ options:
     description: Seconds after which going back counts as a lost connection if its end is not seen.
     type: int
     default: 3600
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.looks
 attributes:
-  action:
-    support: full
-    description: Runs on the control node and through the connection.
   async:
-    support: none
     description: It has to stay with the run.
   bypass_host_loop:
-    support: none
     description: Runs for each host, or in a loop.
   check_mode:
-    support: full
     description: Nothing bakes in a dry run.
   diff_mode:
-    support: none
     description: What comes back was shown when it was first brought.
   idempotent:
-    support: full
     description: Who has gone back stays there.
-  platform:
-    support: full
-    description: Needs a POSIX shell and systemd.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

@@ -16,21 +16,10 @@ description:
     does, its counters, pod template and events; then its nodes, each that is not right with the reason and its last log
     lines.
   - What is in Secrets is not shown.
-options:
-  observed:
-    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
-    type: str
-    default: everynode_observed
-  output:
-    description: What to print. V(wide) is the same as V(table).
-    type: str
-    choices: [table, wide, json, yaml]
-    default: table
-  output_file:
-    description: A file on the control node to write the data to, as YAML if its name says so, else as JSON.
-    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
+  - everynode.daemonset.printed
+  - everynode.daemonset.printed.observed
   - everynode.daemonset.manifests
 author:
   - everynode contributors (@everynode)

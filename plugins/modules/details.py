@@ -34,10 +34,6 @@ options:
     description: Only ask hosts whose labels match this selector, such as V(tier=web,disk!=hdd).
     type: str
     default: ""
-  observed:
-    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
-    type: str
-    default: everynode_observed
   samples:
     description:
       - How often memory and CPU are read. Two samples, a second apart, also tell how many cores are at work now.
@@ -49,29 +45,9 @@ options:
       - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
     type: int
     default: 60
-attributes:
-  action:
-    support: full
-    description: Runs on the control node and through the connection.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
-  platform:
-    support: full
-    description: Needs a POSIX shell and systemd.
-    platforms: posix
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.looks
+  - everynode.daemonset.printed.observed
 author:
   - everynode contributors (@everynode)
 seealso:

@@ -30,16 +30,11 @@ options:
     description: Seconds after which the removal of one instance counts as lost.
     type: int
     default: 3600
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.acts
 attributes:
   action:
-    support: full
     description: Runs on the control node, and on the node where there is something to remove.
-  async:
-    support: none
-    description: It has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
   check_mode:
     support: full
     description: Says what would be removed.
@@ -49,10 +44,6 @@ attributes:
   idempotent:
     support: full
     description: A host that was drained stays as it is.
-  platform:
-    support: full
-    description: Needs systemd and Python 3.8 or newer on the node.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 """

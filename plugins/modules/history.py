@@ -14,21 +14,10 @@ version_added: 0.1.0
 description:
   - Prints the revisions of each DaemonSet that M(everynode.daemonset.plan) planned for in this run, as kubectl does,
     with the number of nodes that run each of them.
-options:
-  observed:
-    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
-    type: str
-    default: everynode_observed
-  output:
-    description: What to print; V(wide) is V(table). JSON and YAML are not printed if there is an O(output_file).
-    type: str
-    choices: [table, wide, json, yaml]
-    default: table
-  output_file:
-    description: A file on the control node to write the JSON to, or YAML if its name ends in C(.yaml) or C(.yml).
-    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
+  - everynode.daemonset.printed
+  - everynode.daemonset.printed.observed
 author:
   - everynode contributors (@everynode)
 seealso:

@@ -45,29 +45,19 @@ options:
     description: Seconds after which a witness that does not answer is passed over; V(0) is no limit.
     type: int
     default: 30
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.looks
 attributes:
-  action:
-    support: full
-    description: Runs on the control node and through the connection.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
   bypass_host_loop:
-    support: none
     description: Runs for each host; meant for C(run_once) with a loop.
   check_mode:
-    support: full
     description: Takes nothing and asks nobody.
   diff_mode:
-    support: none
     description: A lease is no part of what a host is like.
   idempotent:
-    support: full
     description: A lease that this run has is renewed.
   platform:
-    support: full
     description: Needs a POSIX shell and C(flock).
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

@@ -23,16 +23,9 @@ options:
     description: Whether to print the time of each line.
     type: bool
     default: false
-  output:
-    description: What to print. V(wide) is the same as V(table).
-    type: str
-    choices: [table, wide, json, yaml]
-    default: table
-  output_file:
-    description: A file on the control node to write the data to, as YAML if its name says so, else as JSON.
-    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
+  - everynode.daemonset.printed
 author:
   - everynode contributors (@everynode)
 seealso:

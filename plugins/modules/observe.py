@@ -21,29 +21,8 @@ options:
       - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
     type: int
     default: 60
-attributes:
-  action:
-    support: full
-    description: Runs on the control node and through the connection.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
-  platform:
-    support: full
-    description: Needs a POSIX shell and systemd.
-    platforms: posix
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.looks
 author:
   - everynode contributors (@everynode)
 seealso:

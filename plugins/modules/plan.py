@@ -20,10 +20,6 @@ description:
     engine cannot do is refused here. A node without an engine is left as it is, reported, and in no other node's way.
   - Nothing is changed on any node.
 options:
-  observed:
-    description: The name of the variable in which M(everynode.daemonset.observe) was registered.
-    type: str
-    default: everynode_observed
   others:
     description:
       - The name of the variable in which M(everynode.daemonset.observe) was registered that looked, delegated, at nodes
@@ -109,6 +105,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - everynode.daemonset.printed.observed
   - everynode.daemonset.attributes
   - everynode.daemonset.manifests
   - everynode.daemonset.manifests.hosts

@@ -23,16 +23,11 @@ options:
     type: str
     choices: [pause, resume, restart]
     required: true
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.acts
 attributes:
   action:
-    support: full
     description: Runs on the control node, and on the node where there is something to note.
-  async:
-    support: none
-    description: It has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
   check_mode:
     support: full
     description: Says whether anything would change.
@@ -42,10 +37,6 @@ attributes:
   idempotent:
     support: partial
     description: It says who asked for it, and when.
-  platform:
-    support: full
-    description: Needs systemd and Python 3.8 or newer on the node.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

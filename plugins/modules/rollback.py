@@ -22,16 +22,9 @@ options:
     description: Seconds after which a step whose end is not seen counts as a lost connection.
     type: int
     default: 3600
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.acts
 attributes:
-  action:
-    support: full
-    description: Runs on the control node and, for each change, on the node.
-  async:
-    support: none
-    description: It has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
   check_mode:
     support: full
     description: Nothing fails in a dry run that would have to be taken back.
@@ -41,10 +34,6 @@ attributes:
   idempotent:
     support: full
     description: Who has gone back stays there.
-  platform:
-    support: full
-    description: Needs systemd and Python 3.8 or newer on the node.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

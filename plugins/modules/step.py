@@ -45,17 +45,11 @@ options:
     type: int
     default: 3600
 extends_documentation_fragment:
+  - everynode.daemonset.attributes.acts
   - everynode.daemonset.manifests
 attributes:
-  action:
-    support: full
-    description: Runs on the control node and, for each change, on the node.
   async:
-    support: none
     description: It is over in a moment, or has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
   check_mode:
     support: full
     description: Predicts what would be done.
@@ -66,9 +60,7 @@ attributes:
     support: full
     description: What is as declared by now is left alone.
   platform:
-    support: full
     description: Needs systemd and Python 3.8 or newer on the node, and for container images Docker or Podman.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

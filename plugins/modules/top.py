@@ -21,16 +21,9 @@ options:
     type: str
     choices: [node, cpu, memory, restarts]
     default: node
-  output:
-    description: What to print. V(wide) is the same as V(table).
-    type: str
-    choices: [table, wide, json, yaml]
-    default: table
-  output_file:
-    description: A file on the control node to write the data to, as YAML if its name says so, else as JSON.
-    type: path
 extends_documentation_fragment:
   - everynode.daemonset.attributes
+  - everynode.daemonset.printed
 author:
   - everynode contributors (@everynode)
 seealso:

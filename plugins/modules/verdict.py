@@ -14,29 +14,14 @@ version_added: 0.1.0
 description:
   - Fails this host if M(everynode.daemonset.report) found it not as declared, with the reason. So the exit code of a
     run is 0 only if all is as declared.
+extends_documentation_fragment:
+  - everynode.daemonset.attributes
 attributes:
-  action:
-    support: full
-    description: Runs on the control node.
-  async:
-    support: none
-    description: It is over in a moment, or has to stay with the run.
   bypass_host_loop:
     support: none
     description: Runs for each host.
   check_mode:
-    support: full
     description: In check mode only what could not be predicted fails a host.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
-  platform:
-    support: full
-    description: The control node alone is concerned.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:

@@ -25,29 +25,15 @@ options:
       - Seconds after which a host that does not answer, as one that is frozen, counts as unreachable; V(0) is no limit.
     type: int
     default: 60
+extends_documentation_fragment:
+  - everynode.daemonset.attributes.looks
 attributes:
   action:
-    support: full
     description: Runs on the control node, and a shell script on the node.
   async:
-    support: none
     description: It has to stay with the run.
-  bypass_host_loop:
-    support: none
-    description: Runs for each host.
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It only reads.
-  idempotent:
-    support: full
-    description: It only reads.
   platform:
-    support: full
     description: Needs systemd on the node.
-    platforms: posix
 author:
   - everynode contributors (@everynode)
 seealso:
