@@ -20,9 +20,8 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import 
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "manifests": declaration.MANIFESTS,
-    "observed": {"type": "str", "default": "everynode_observed"},
-    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
-    "output_file": {"type": "path"},
+    "observed": declaration.OBSERVED,
+    **terminal.OPTIONS,
 }
 
 

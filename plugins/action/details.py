@@ -15,7 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import node_of, templated
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.details import Question
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.loglines import since_of
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import CREATE, UNREACHABLE, Seen
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import UNREACHABLE, Seen
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.selectors import parse_selector
 
 display = Display()
@@ -23,7 +23,7 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "tail": {"type": "int", "default": 0},
     **declaration.QUESTION,
-    "observed": {"type": "str", "default": "everynode_observed"},
+    "observed": declaration.OBSERVED,
     "samples": {"type": "int", "choices": [0, 1, 2], "default": 1},
     "timeout": {"type": "int", "default": OBSERVE_SECONDS},
 }
@@ -42,11 +42,7 @@ class ActionModule(ActionBase):
         node = str(task_vars["inventory_hostname"])
         keys: tuple[str, ...] = ()
         if self._is_meant(task_vars, options):
-            keys = tuple(
-                daemonset.settings.key
-                for daemonset in run.needed_plan().daemonsets
-                if any(entry.node == node and (entry.present or entry.step == CREATE) for entry in daemonset.entries)
-            )
+            keys = tuple(run.standing().get(node, ()))
         result.update(changed=False, reachable=True, daemonsets=list(keys))
         if keys:
             question = Question(keys, options["tail"], since_of(options["since"]), options["samples"])

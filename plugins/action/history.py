@@ -14,9 +14,8 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes 
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import as_item, history_table, instances
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "observed": {"type": "str", "default": "everynode_observed"},
-    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": terminal.TABLE},
-    "output_file": {"type": "path"},
+    "observed": declaration.OBSERVED,
+    **terminal.OPTIONS,
 }
 
 
@@ -31,12 +30,10 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         options = declaration.options(self, OPTIONS)
         plan = run.needed_plan()
-        inventory = Inventory(task_vars["hostvars"])
+        seen = observed(Inventory(task_vars["hostvars"]), options["observed"], plan.nodes, task_vars)
         tables, items = [], []
         for daemonset in plan.daemonsets:
             settings = daemonset.settings
-            names = [entry.node for entry in daemonset.entries]
-            seen = observed(inventory, options["observed"], names, task_vars)
             found = instances(seen, settings.namespace, settings.name)
             tables.append(f"daemonset.apps/{settings.name}\n{history_table(found, terminal.WIDTH)}\n")
             items.append(as_item(settings, found))

@@ -16,8 +16,7 @@ COLOURS = ("cyan", "green", "yellow", "magenta", "bright blue", "bright green", 
 OPTIONS: dict[str, dict[str, Any]] = {
     "container": {"type": "str", "default": ""},
     "timestamps": {"type": "bool", "default": False},
-    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
-    "output_file": {"type": "path"},
+    **terminal.OPTIONS,
 }
 
 

@@ -61,7 +61,7 @@ display = Display()
 OPTIONS: dict[str, dict[str, Any]] = {
     "manifests": declaration.MANIFESTS,
     "hosts": declaration.HOSTS,
-    "observed": {"type": "str", "default": "everynode_observed"},
+    "observed": declaration.OBSERVED,
     "others": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "names": declaration.NAMES,

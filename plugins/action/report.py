@@ -47,9 +47,9 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.table import (
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.words import nodes_of
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
+    **terminal.OPTIONS,
     **declaration.REPORT_FILES,
-    "observed": {"type": "str", "default": "everynode_observed"},
+    "observed": declaration.OBSERVED,
 }
 
 
@@ -86,8 +86,7 @@ class ActionModule(ActionBase):
         self, plan: Plan, variable: str, task_vars: Mapping[str, Any], newer: Mapping[str, Seen]
     ) -> dict[str, dict[str, Instance]]:
         """What was found on the nodes, by DaemonSet: of their pasts the plan knows nothing."""
-        names = [entry.node for daemonset in plan.daemonsets[:1] for entry in daemonset.entries]
-        seen = {**registered(Inventory(task_vars["hostvars"]), variable, names), **newer}
+        seen = {**registered(Inventory(task_vars["hostvars"]), variable, plan.nodes), **newer}
         return {
             daemonset.settings.key: instances(seen, daemonset.settings.namespace, daemonset.settings.name)
             for daemonset in plan.daemonsets

@@ -33,6 +33,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
     REMOVE,
     REPLACE,
     RESTART,
+    RESTORE,
     STAGE,
     STAGED_STEPS,
     SWITCH,
@@ -165,7 +166,7 @@ class _Steps:
         if self.phase == REMOVE:
             return self._host.absent(settings.namespace, settings.name)
         # In a dry run nothing was staged, so what a replacement would do is asked with the definition.
-        on_disk = entry.on_disk or entry.step == RESTART or (entry.step == REPLACE and not self._check_mode)
+        on_disk = entry.on_disk or entry.step in (RESTART, RESTORE) or (entry.step == REPLACE and not self._check_mode)
         if self.phase != STAGE and on_disk:
             return self._switch(settings, entry)
         definition, secrets = self._definition(settings, entry)
@@ -180,7 +181,7 @@ class _Steps:
 
     def _switch(self, settings: Settings, entry: Entry) -> Outcome:
         """What lies on the node takes the place of what runs, and is confirmed."""
-        revision = folder_of(entry.wanted, entry.wanted_runtime)
+        revision = folder_of(*_revision(entry))
         terms = {
             **_terms(settings, entry),
             "confirm": settings.policy.confirm_timeout,
@@ -194,7 +195,7 @@ class _Steps:
 
     def _confirm(self, settings: Settings, entry: Entry) -> None:
         try:
-            self._host.confirm(settings.names, folder_of(entry.wanted, entry.wanted_runtime))
+            self._host.confirm(settings.names, folder_of(*_revision(entry)))
         except ConnectionLost as error:
             raise ConnectionLost(
                 f"it cannot be reached any more since it was switched: {error}; unless that was for a moment only, it "
@@ -236,7 +237,7 @@ class _Steps:
             return ", ".join(outcome.actions)
         if self.phase == REMOVE:
             return "removed"
-        return f"{_PAST[entry.step]}, revision {entry.wanted} is available"
+        return f"{_PAST[entry.step]}, revision {_revision(entry)[0]} is available"
 
     def _fail(self, settings: Settings, message: str, halts: bool, wave: int = 0) -> None:
         look = self._host.seen.observation if self._host.seen else None
@@ -252,10 +253,17 @@ class _Steps:
         display.display(f"{self.node}: {settings.name}: {what}", color=color)
 
 
+def _revision(entry: Entry) -> tuple[str, str]:
+    """The one that the step is about, and what runs it."""
+    if entry.step == RESTORE:
+        return str(entry.revision), entry.runtime
+    return entry.wanted, entry.wanted_runtime
+
+
 def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
     """See module_utils/instance.Terms."""
     return {
-        "number": entry.number,
+        "number": 0 if entry.step == RESTORE else entry.number,
         "cause": settings.change_cause,
         "revert": settings.policy.on_failure != HALT,
         "surge": settings.strategy.surges,
@@ -263,4 +271,11 @@ def _terms(settings: Settings, entry: Entry) -> dict[str, Any]:
     }
 
 
-_PAST = {"create": "created", "replace": "replaced", "repair": "repaired", "wait": "waited for", "restart": "restarted"}
+_PAST = {
+    "create": "created",
+    "replace": "replaced",
+    "repair": "repaired",
+    "wait": "waited for",
+    "restart": "restarted",
+    "restore": "restored",
+}

@@ -14,8 +14,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import 
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sort_by": {"type": "str", "choices": ["node", "cpu", "memory", "restarts"], "default": "node"},
-    "output": {"type": "str", "choices": list(terminal.OUTPUTS), "default": "table"},
-    "output_file": {"type": "path"},
+    **terminal.OPTIONS,
 }
 
 

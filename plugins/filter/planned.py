@@ -15,6 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.run im
     current_plan,
     going_back,
     looking,
+    standing,
     wrong,
 )
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import (
@@ -55,7 +56,7 @@ def planned(what: str, node: str | None = None) -> list[Any]:
     if what == "present":
         return plan.present
     if what == "standing":
-        return plan.standing
+        return list(standing())
     if what == "leading":
         return plan.touched[:1]
     if what == "touched":

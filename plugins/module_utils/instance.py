@@ -64,6 +64,9 @@ class InstanceError(Exception):
     """Something that the operator must know or mend, said in full sentences."""
 
 
+Stage = Callable[[Runtime, "Instance | None"], Rendered]
+
+
 class Terms(NamedTuple):
     """How a revision is brought in, apart from what it is."""
 
@@ -114,14 +117,16 @@ class Enforcer:
     ) -> None:
         """The instance runs this revision, whole and ready; InstanceError if it is not ready in time."""
         runtime = runtime_of(definition, secrets)
-        self._bring_in(runtime, terms, lambda found: self._stage(runtime, found))
+        self._bring_in(runtime, terms, self._stage)
 
     def switched(self, folder: str, min_ready_seconds: int, terms: Terms) -> None:
         """The same with a revision that was staged before, or ran here once: from what is on the disk alone."""
         runtime = self._revision(folder, min_ready_seconds)
         if runtime is None:
             raise InstanceError(f"{self.key}: revision {folder} is not on this node any more as a whole; apply again")
-        self._bring_in(runtime, terms, lambda _found: self._as_staged(runtime))
+        # What is in place may be damaged, and is written again from its definition; what was staged must be as it was.
+        stage = self._stage if self._is_placed(runtime.definition) else self._as_staged
+        self._bring_in(runtime, terms, stage)
 
     def returned(self, revision: str, within: float, min_ready_seconds: int) -> None:
         """Back to the revision before this one, if this one was put in place not longer ago than so many seconds."""
@@ -132,7 +137,7 @@ class Enforcer:
             number = history[-1].get("number", 0) + 1
             self.switched(history[-2]["revision"], min_ready_seconds, Terms(number=number, undo=True))
 
-    def _bring_in(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
+    def _bring_in(self, runtime: Runtime, terms: Terms, stage: Stage) -> None:
         self.secrets = runtime.secrets
         self._refuse_if_overtaken(runtime, terms)
         with self._stand_in(runtime, terms):
@@ -191,7 +196,7 @@ class Enforcer:
     def is_there(self) -> bool:
         return os.path.lexists(self.directory)
 
-    def _put_in_place(self, runtime: Runtime, terms: Terms, stage: Callable[[Instance | None], Rendered]) -> None:
+    def _put_in_place(self, runtime: Runtime, terms: Terms, stage: Stage) -> None:
         definition = runtime.definition
         with self._lock():
             self._refuse_veto()
@@ -200,7 +205,7 @@ class Enforcer:
             changes = _is_another(found, definition)
             former = self._former() if found and found.ready and changes else None
             if found is None or not found.intact or changes or terms.restart:
-                rendered = stage(found)
+                rendered = stage(runtime, found)
                 if changes:
                     self.staging = list(self.actions)
                 self._switch(runtime, rendered, found, terms)
@@ -277,7 +282,7 @@ class Enforcer:
         with self._lock():
             self._refuse_veto()
             self._refuse_drained()
-            if self._placed() != (definition["revision"], definition["runtime"]):
+            if not self._is_placed(definition):
                 self._stage(runtime_of(definition, secrets), self.observe() if self.check_mode else None)
 
     def absent(self) -> None:
@@ -308,6 +313,9 @@ class Enforcer:
         except OSError:
             current = ""
         return observation.placed(record.partition("\n")[0], current)
+
+    def _is_placed(self, definition: Mapping[str, Any]) -> bool:
+        return self._placed() == (definition["revision"], definition["runtime"])
 
     def observe(self) -> Instance | None:
         """This instance as the control node's own script sees it."""
@@ -354,7 +362,7 @@ class Enforcer:
             raise
         return rendered
 
-    def _as_staged(self, runtime: Runtime) -> Rendered:
+    def _as_staged(self, runtime: Runtime, _found: Instance | None) -> Rendered:
         rendered = runtime.render()
         self._refuse_foreign_units(rendered)
         if not self._is_staged(runtime.revision, rendered):

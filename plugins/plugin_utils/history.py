@@ -77,7 +77,8 @@ def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
 
     Raises UnknownRevision.
     """
-    known = [revision.number for revision in revisions(found)]
+    remembered = revisions(found)
+    known = [revision.number for revision in remembered]
     if number:
         if number not in known:
             raise UnknownRevision(f"unable to find specified revision {number} in history")
@@ -86,7 +87,7 @@ def target_of_undo(found: Mapping[str, Instance], number: int = 0) -> int:
         raise UnknownRevision("no rollout history found: there is no revision before the one that runs")
     failures = [failure for instance in found.values() for failure in instance.failed]
     failed = {failure.revision for failure in failures if failure.reason != UNDONE}
-    good = [one.number for one in revisions(found)[:-1] if not failed.intersection(one.hashes)]
+    good = [one.number for one in remembered[:-1] if not failed.intersection(one.hashes)]
     return good[-1] if good else known[-2]
 
 

@@ -23,6 +23,11 @@ class RollingNumbers(NamedTuple):
     max_unavailable: int
     max_surge: int
 
+    @property
+    def budget(self) -> int:
+        """How many nodes may be at work at once: whichever of the two is not 0."""
+        return max(self)
+
 
 def scaled_value(value: Any, total: int, round_up: bool = True) -> int:
     """Return a whole number as it is, and a percentage text ("25%") of the total; it is not capped.

@@ -63,10 +63,12 @@ REPLACE = "replace"
 REPAIR = "repair"
 WAIT = "wait"  # nothing to change: it started, and has yet to become available
 RESTART = "restart"  # of the same revision, because somebody asked for it
+RESTORE = "restore"  # of the revision that it has and keeps, from what the node has of it
 SWITCH = "switch"
 STAGE = "stage"
 STAGED_STEPS = (CREATE, REPLACE, REPAIR)
 UPDATES = (REPLACE, RESTART)  # what a rollout consists of
+REPAIRS = (REPAIR, RESTORE)
 
 REMOVALS = {  # what becomes of the instances of a DaemonSet of which there is to be none, and why
     DELETING: "it is being deleted",
@@ -181,6 +183,7 @@ class Entry:
     topology: str = ""
     selected: bool = True  # whether something may be done here, by --limit
     runtime: str = ""  # what runs the instance that is there
+    damage: str = ""  # what is not as the revision that it has wants it
     updated: bool = False  # whether that is of the wanted revision, and no restart of it is due
     ready_for: float | None = None  # seconds
     failed: bool = False  # the wanted revision failed here once, and was not forced
@@ -256,9 +259,9 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         entry = _judge_nothing_there(entry, settings)
     else:
         entry = _judge_instance(_looked_at(entry, settings, instance, facts.now), settings, instance, facts.now)
-    if entry.step in (REPLACE, RESTART) and settings.policy.window:
+    if entry.step in UPDATES and settings.policy.window:
         entry = replace(entry, opens=closed_until(settings.policy.window, facts.now, facts.utc_offset))
-    if settings.turn and entry.step in (REPLACE, RESTART, REPAIR):
+    if settings.turn and entry.step in (*UPDATES, *REPAIRS):
         entry = replace(entry, waits=settings.turn.closed(facts.now))
     if entry.step != NONE and facts.veto:
         entry = replace(entry, state=HELD, step=NONE, reason=f"{VETO} says: {facts.veto} ({entry.reason})")
@@ -267,7 +270,13 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
 
 def _looked_at(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
     """With what is there, whatever should be."""
-    entry = replace(entry, present=True, revision=instance.revision, runtime=instance.runtime)
+    entry = replace(
+        entry,
+        present=True,
+        revision=instance.revision,
+        runtime=instance.runtime,
+        damage="" if instance.revision is None else _words(instance.damage),
+    )
     return replace(
         entry,
         updated=instance.revision == entry.wanted and _same_runtime(entry) and not instance.restart_due,
@@ -312,7 +321,19 @@ def _judge_instance(entry: Entry, settings: Settings, instance: Instance, now: f
         f"revision {entry.wanted} failed here on {when:%Y-%m-%d at %H:%M} UTC: {failure.reason}; "
         "it is not tried again until the manifest changes or -e daemonset_force=true"
     )
-    return replace(outdated, state=FAILED, step=NONE, reason=reason)
+    return keeps_its_revision(replace(outdated, state=FAILED), reason)
+
+
+def kept_back(entry: Entry, reason: str, blocked: bool = False) -> Entry:
+    """Nothing is done, for that reason."""
+    return replace(entry, step=NONE, phase="", reason=reason, blocked=blocked)
+
+
+def keeps_its_revision(entry: Entry, reason: str, blocked: bool = False) -> Entry:
+    """It is not updated, for that reason; damage to what it has is mended nevertheless."""
+    if not entry.damage:
+        return kept_back(entry, reason, blocked)
+    return replace(entry, step=RESTORE, reason=f"{entry.damage}; it keeps its revision: {reason}", blocked=blocked)
 
 
 def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Entry:

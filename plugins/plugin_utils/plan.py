@@ -39,8 +39,10 @@ from .judgement import (
     OUTDATED,
     REMOVE,
     REPAIR,
+    REPAIRS,
     REPLACE,
     RESTART,
+    RESTORE,
     STAGE,
     STAGED_STEPS,
     SWITCH,
@@ -55,6 +57,7 @@ from .judgement import (
     Settings,
     Wanted,
     judge,
+    kept_back,
 )
 from .policy import WINDOW
 from .rollout import Pod, Strategy, Target, sync
@@ -79,6 +82,7 @@ __all__ = [
     "REPAIR",
     "REPLACE",
     "RESTART",
+    "RESTORE",
     "STAGE",
     "STAGED_STEPS",
     "SWITCH",
@@ -117,11 +121,11 @@ class DaemonSetPlan:
 
     @property
     def budget(self) -> int:
-        """How many nodes may be unavailable through our doing, or surge: only one of these is not 0.
+        """How many nodes may be unavailable through our doing, or surge.
 
         Kubernetes: a percentage is of all eligible nodes.
         """
-        return sum(self.settings.strategy.numbers(self.desired))
+        return self.settings.strategy.numbers(self.desired).budget
 
     @property
     def tolerated_failures(self) -> int:
@@ -159,6 +163,11 @@ class Plan:
         return {host: unseen[index :: len(hosts)] for index, host in enumerate(hosts)} if unseen else {}
 
     @property
+    def nodes(self) -> list[str]:
+        """All nodes of the inventory, in its order."""
+        return [entry.node for daemonset in self.daemonsets[:1] for entry in daemonset.entries]
+
+    @property
     def touched(self) -> list[str]:
         return self._nodes_where(lambda entry: entry.step != NONE)
 
@@ -167,10 +176,14 @@ class Plan:
         """The nodes that have an instance of any of them."""
         return self._nodes_where(lambda entry: entry.present)
 
-    @property
-    def standing(self) -> list[str]:
-        """Those, and the nodes that get one in this run."""
-        return self._nodes_where(lambda entry: entry.present or entry.step == CREATE)
+    def standing(self) -> dict[str, list[str]]:
+        """By node, the DaemonSets of which it has an instance or gets one in this run."""
+        found: dict[str, list[str]] = {}
+        for daemonset in self.daemonsets:
+            for entry in daemonset.entries:
+                if entry.present or entry.step == CREATE:
+                    found.setdefault(entry.node, []).append(daemonset.settings.key)
+        return found
 
     @property
     def not_as_declared(self) -> list[str]:
@@ -326,7 +339,7 @@ def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
             return REMOVE
         if entry.node in created or entry.step == WAIT or (entry.node in deleted and not entry.ready):
             return CREATE
-        return SWITCH if entry.step in (REPLACE, REPAIR, RESTART) else ""
+        return SWITCH if entry.step in (*UPDATES, *REPAIRS) else ""
 
     phases = [phase(entry) for entry in entries]
     return [
@@ -337,7 +350,7 @@ def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
 
 def _pod(entry: Entry) -> Pod:
     """An instance as the controller sees it; a damaged one is to be replaced as one of an old revision is."""
-    old = entry.step in (REPLACE, REPAIR, RESTART)
+    old = entry.step in (*UPDATES, *REPAIRS)
     return Pod(entry.node, entry.node, "old" if old else "new", ready=entry.ready, created=entry.created or 0)
 
 
@@ -358,7 +371,7 @@ def _batched(daemonsets: Sequence[DaemonSetPlan]) -> Plan:
         if entry.phase != SWITCH:
             return entry
         if (index, entry.node) in left:
-            return restraint.kept_back(entry, CONTRADICTION, blocked=True)
+            return kept_back(entry, CONTRADICTION, blocked=True)
         return replace(entry, batch=batch_of[entry.node])
 
     daemonsets = [

@@ -30,6 +30,14 @@ def limit_of(text: str) -> int | str:
     return limit
 
 
+def too_much(limit: int | str, allowed: int, count: int) -> str:
+    """The line that says what allows so many, where the limit allows less."""
+    return (
+        f"  that is more than daemonset_max_removals={limit} allows, which is {allowed}; "
+        f"if it is meant, allow it with -e daemonset_max_removals={count}"
+    )
+
+
 def in_scope(namespace: str, scope: Collection[str]) -> bool:
     return EVERYWHERE in scope or namespace in scope
 
@@ -87,7 +95,5 @@ def _refusal(
     nodes = list(dict.fromkeys(entry.node for entry in going))
     return [
         f"{what}: {len(going)} of {total} instances would be removed, from {nodes_of(len(nodes))} ({names(nodes)}): "
-        f"{reason}{', and other reasons' if others else ''}\n"
-        f"  that is more than daemonset_max_removals={limit} allows, which is {allowed}; "
-        f"if it is meant, allow it with -e daemonset_max_removals={len(going)}",
+        f"{reason}{', and other reasons' if others else ''}\n{too_much(limit, allowed, len(going))}"
     ]

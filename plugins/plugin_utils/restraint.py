@@ -10,17 +10,12 @@ because something is wrong is ``blocked``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from .int_or_percent import scaled_value
-from .judgement import NONE, OUTDATED, SWITCH, UNREACHABLE, UPDATES, Entry, Settings
+from .judgement import NONE, OUTDATED, SWITCH, UNREACHABLE, UPDATES, Entry, Settings, keeps_its_revision, kept_back
 from .policy import CONTINUE
 from .waves import Wave
 from .words import names, nodes_of
-
-
-def kept_back(entry: Entry, reason: str, blocked: bool = False) -> Entry:
-    return replace(entry, step=NONE, phase="", reason=reason, blocked=blocked)
 
 
 def partitioned(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
@@ -30,7 +25,9 @@ def partitioned(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
         return list(entries)
     first = {entry.node for entry in [entry for entry in entries if entry.should_run][:kept]}
     reason = f"everynode/partition: {settings.policy.partition} keeps its revision"
-    return [kept_back(entry, reason) if entry.node in first and _is_update(entry) else entry for entry in entries]
+    return [
+        keeps_its_revision(entry, reason) if entry.node in first and _is_update(entry) else entry for entry in entries
+    ]
 
 
 def halted_or_paused(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
@@ -39,13 +36,13 @@ def halted_or_paused(settings: Settings, entries: Sequence[Entry]) -> list[Entry
 
     def judged(entry: Entry) -> Entry:
         if halted and _is_update(entry):
-            return kept_back(entry, halted, blocked=True)
+            return keeps_its_revision(entry, halted, blocked=True)
         if not _is_update(entry) or entry.phase != SWITCH:
             return entry
         if paused:
-            return kept_back(entry, paused)
+            return keeps_its_revision(entry, paused)
         if entry.opens:
-            return kept_back(entry, f"it waits for its maintenance window, which opens {entry.opens}")
+            return keeps_its_revision(entry, f"it waits for its maintenance window, which opens {entry.opens}")
         return entry
 
     return [judged(entry) for entry in entries]
@@ -103,10 +100,11 @@ def until_resume(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]
     """After a wave with a pause that nobody passed yet, nothing is updated."""
     index = _next_pause(waves)
     reason = f"the rollout pauses after {waves[index].title} until `resume`" if index < len(waves) else ""
-    return [
-        kept_back(entry, reason) if entry.phase == SWITCH and entry.wave > index and _is_update(entry) else entry
-        for entry in entries
-    ]
+
+    def waits(entry: Entry) -> bool:
+        return entry.phase == SWITCH and entry.wave > index and _is_update(entry)
+
+    return [keeps_its_revision(entry, reason) if waits(entry) else entry for entry in entries]
 
 
 def within_limits(settings: Settings, entries: Sequence[Entry], budget: int) -> list[Entry]:

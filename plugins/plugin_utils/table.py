@@ -23,6 +23,8 @@ NOTHING, UNKNOWN = "<none>", "<unknown>"
 HEADER = ("NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE", "NODE SELECTOR", "AGE")
 WIDE_HEADER = ("CONTAINERS", "IMAGES", "SELECTOR")
 
+Record = tuple[str, tuple[str, ...]]  # a namespace, and the cells of what is in it
+
 MINUTE = 60
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -34,9 +36,7 @@ def daemonset_table(plan: Plan, width: int | None = None, wide: bool = False) ->
 
     ``wide``: as with ``-o wide``. ``width``: of the terminal, see `fitted`.
     """
-    with_namespace = _several_namespaces(plan)
-    header = (*HEADER, *WIDE_HEADER) if wide else HEADER
-    rows = [("NAMESPACE", *header) if with_namespace else header]
+    records: list[Record] = []
     for daemonset in plan.daemonsets:
         settings, counted, oldest = daemonset.settings, status(daemonset), first_created(daemonset)
         cells: tuple[str, ...] = (
@@ -51,8 +51,8 @@ def daemonset_table(plan: Plan, width: int | None = None, wide: bool = False) ->
         )
         if wide:
             cells = (*cells, *_wide_cells(settings))
-        rows.append((settings.namespace, *cells) if with_namespace else cells)
-    return fitted(rows, width)
+        records.append((settings.namespace, cells))
+    return fitted(in_namespaces(plan, (*HEADER, *WIDE_HEADER) if wide else HEADER, records), width)
 
 
 def selector_text(settings: Settings) -> str:
@@ -70,9 +70,8 @@ def _wide_cells(settings: Settings) -> tuple[str, str, str]:
 
 def instance_table(plan: Plan, width: int | None = None) -> str:
     """A line for each instance that is there or should be, as ``kubectl get pods`` has one for each pod."""
-    with_namespace = _several_namespaces(plan)
     header = ("NODE", "NAME", "READY", "STATE", "RESTARTS", "AGE", "REVISION", "RUNTIME")
-    rows = [("NAMESPACE", *header) if with_namespace else header]
+    records: list[Record] = []
     for daemonset in plan.daemonsets:
         for entry in daemonset.entries:
             if entry.present or entry.should_run:
@@ -86,8 +85,8 @@ def instance_table(plan: Plan, width: int | None = None) -> str:
                     entry.revision or NOTHING,
                     entry.runtime or NOTHING,
                 )
-                rows.append((daemonset.settings.namespace, *cells) if with_namespace else cells)
-    return fitted(rows, width)
+                records.append((daemonset.settings.namespace, cells))
+    return fitted(in_namespaces(plan, header, records), width)
 
 
 def attention_list(plan: Plan, width: int | None = None) -> str:
@@ -101,8 +100,11 @@ def attention_list(plan: Plan, width: int | None = None) -> str:
     return "Nodes that need attention:\n" + listed(rows, width) if rows else ""
 
 
-def _several_namespaces(plan: Plan) -> bool:
-    return len({daemonset.settings.namespace for daemonset in plan.daemonsets}) > 1
+def in_namespaces(plan: Plan, header: tuple[str, ...], records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """The rows of a table; if the plan has several namespaces, NAMESPACE is the first column."""
+    if len({daemonset.settings.namespace for daemonset in plan.daemonsets}) < 2:
+        return [header, *(cells for _namespace, cells in records)]
+    return [("NAMESPACE", *header), *((namespace, *cells) for namespace, cells in records)]
 
 
 def fitted(rows: Sequence[Sequence[str]], width: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .plan import DaemonSetPlan, Plan
 from .status import Details, unasked
-from .table import fitted
+from .table import Record, fitted, in_namespaces
 
 HEADER = ("NODE", "NAME", "CPU(cores)", "MEMORY(bytes)", "%LIMIT", "RESTARTS")
 UNKNOWN = "-"
@@ -49,13 +49,13 @@ ORDERS: dict[str, Callable[[_Row], Any]] = {
 
 def usage_table(plan: Plan, details: Details, order: str = "node", width: int | None = None) -> str:
     """A line for each instance, those of a DaemonSet under each other, and one for all of them if there are several."""
-    with_namespace = len({daemonset.settings.namespace for daemonset in plan.daemonsets}) > 1
-    rows: list[tuple[str, ...]] = [("NAMESPACE", *HEADER) if with_namespace else HEADER]
+    records: list[Record] = []
     for daemonset in plan.daemonsets:
         found = sorted(_rows(daemonset, details), key=ORDERS[order])
         for row in [*found, *([_total(found)] if len(found) > 1 else [])]:
-            rows.append((daemonset.settings.namespace, *row.cells()) if with_namespace else row.cells())
-    return "\n".join([fitted(rows, width) if len(rows) > 1 else "There are no instances.", *unasked(plan)])
+            records.append((daemonset.settings.namespace, row.cells()))
+    table = fitted(in_namespaces(plan, HEADER, records), width) if records else "There are no instances."
+    return "\n".join([table, *unasked(plan)])
 
 
 def _rows(daemonset: DaemonSetPlan, details: Details) -> list[_Row]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .judgement import CREATE, REPAIR, SWITCH, Entry
+from .judgement import CREATE, REPAIRS, SWITCH, Entry
 from .policy import ALL, Policy, Step
 
 CANARY = "canary"
@@ -64,7 +64,7 @@ def in_waves(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]:
     When the first batch begins, the phase CREATE has made everything in it available, or has halted the rollout.
     """
     settled = [entry for entry in entries if _is_settled(entry)]
-    pending = sorted((entry for entry in entries if entry.phase == SWITCH), key=lambda entry: entry.step != REPAIR)
+    pending = sorted((entry for entry in entries if entry.phase == SWITCH), key=lambda entry: entry.step not in REPAIRS)
     first = 1 if waves[0].name == CANARY else 0
     canaries = _first_of_each_kind(pending, {entry.kind for entry in settled}) if first else []
     chosen = {entry.node: 0 for entry in canaries}
@@ -152,7 +152,7 @@ def turns(entries: Sequence[Entry]) -> list[Turn]:
     """One DaemonSet's nodes in the order of their turns: wave by wave, in each what is damaged first, rack by rack."""
     pending = [entry for entry in entries if entry.phase == SWITCH]
     rank = {topology: index for index, topology in enumerate(dict.fromkeys(entry.topology for entry in pending))}
-    pending.sort(key=lambda entry: (entry.wave, entry.step != REPAIR, rank[entry.topology]))
+    pending.sort(key=lambda entry: (entry.wave, entry.step not in REPAIRS, rank[entry.topology]))
     return [Turn(entry.node, entry.wave, entry.topology) for entry in pending]
 
 

@@ -99,6 +99,15 @@ def test_history_and_undo(pair: list[Node], on: Callable[..., Run]) -> None:
     assert again.changed == 0
     assert invocations(pair, NAME) == before, "nothing rolls out by itself what somebody has undone"
 
+    stopped, edited = pair
+    stopped.run(f"systemctl stop everynode.default.{NAME}")
+    edited.run(f"echo white >/var/lib/everynode/default/{NAME}/current/volumes/paint/colour")
+    healed = on("apply", *annal("blue"))
+    assert "it was undone" in healed.output
+    assert healed.output.count("restored, revision") == 2, healed.output
+    assert [said(node) for node in pair] == [["black", "black"]] * 2, "and what stands is kept as it is"
+    assert invocations([edited], NAME)[edited.name] != before[edited.name]
+
     assert on("undo", *annal("blue"), daemonset_to_revision=2).code == 0
     assert [said(node) for node in pair] == [["blue", "blue"]] * 2
     assert on("apply", *annal("blue")).changed == 0

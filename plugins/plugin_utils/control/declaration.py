@@ -33,6 +33,7 @@ display = Display()
 
 MANIFESTS: dict[str, Any] = {"type": "list", "elements": "raw", "default": []}
 HOSTS: dict[str, Any] = {"type": "raw", "default": "all"}
+OBSERVED: dict[str, Any] = {"type": "str", "default": "everynode_observed"}
 NAMES: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
 REPORT_FILES: dict[str, dict[str, Any]] = dict.fromkeys(("output_file", "metrics_file", "page"), {"type": "path"})
 QUESTION: dict[str, dict[str, Any]] = {
@@ -124,8 +125,7 @@ def drain_problems(task_vars: Mapping[str, Any], nodes: Sequence[str], names: Se
         return []
     return [
         f"{len(nodes)} of {nodes_of(len(names))} would be drained: {listed(nodes)}\n"
-        f"  that is more than daemonset_max_removals={limit} allows, which is {allowed}; "
-        f"if it is meant, allow it with -e daemonset_max_removals={len(nodes)}",
+        f"{prune.too_much(limit, allowed, len(nodes))}"
     ]
 
 

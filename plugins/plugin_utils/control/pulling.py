@@ -55,18 +55,13 @@ def with_turns(
             longest = _seconds(settings, loaded[node], own, look, wanted.runtime, options["timeout"])
             need = 2 * longest + settings.policy.confirm_timeout + CONNECTION_SECONDS
         slot, since = options["pull_slot"], options["pull_since"]
-        budget = _budget(settings, len(certain))
+        budget = settings.strategy.numbers(len(certain)).budget
         return turn_of(node, possible, budget, settings.policy, slot=slot, need=need, since=since)
 
     return [
         (settings if settings.deleted else replace(settings, turn=turn(settings, wanted[node])), wanted)
         for settings, wanted in declared
     ]
-
-
-def _budget(settings: Settings, eligible: int) -> int:
-    numbers = settings.strategy.numbers(eligible)
-    return max(numbers.max_unavailable, numbers.max_surge)
 
 
 class _Sharing(NamedTuple):

@@ -18,7 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from ansible import constants as C
@@ -28,6 +28,7 @@ from ...module_utils.observation import Observation
 from ..plan import REPLACE, STAGE, SWITCH, Entry, Plan, Seen, Settings
 from ..policy import ROLLBACK
 
+_Found = TypeVar("_Found")
 TURN_SECONDS = 0.05  # between two looks whether it is a node's turn
 
 
@@ -95,6 +96,7 @@ def begin(plan: Plan, parts: Mapping[str, Part] | None = None) -> None:
         part = (parts or {}).get(node, Part({}, {}))._replace(planned=time.time(), rooms=rooms, tolerated=tolerated)
         _write(_part_of(node), [[(one.as_dict(), entry.as_dict()) for one, entry in steps], part._asdict()])
     _write("looking.json", plan.looking())
+    _write("standing.json", plan.standing())
     _write("plan.json", plan.as_dict())
 
 
@@ -113,10 +115,13 @@ def current_plan() -> Plan | None:
 
 def needed_plan() -> Plan:
     """The same, for what makes no sense without one."""
-    plan = current_plan()
-    if plan is None:
+    return _needed(current_plan())
+
+
+def _needed(found: _Found | None) -> _Found:
+    if found is None:
         raise AnsibleActionFail("there is no plan: everynode.daemonset.plan comes first")
-    return plan
+    return found
 
 
 @functools.lru_cache(maxsize=1)
@@ -141,6 +146,12 @@ def part_of(node: str) -> Part:
 def looking() -> dict[str, list[str]]:
     """Who of this run's nodes is to look at which of those that --limit leaves out."""
     return {str(host): list(share) for host, share in (_read("looking.json") or {}).items()}
+
+
+def standing() -> dict[str, list[str]]:
+    """By node, the planned DaemonSets of which it has an instance or gets one in this run."""
+    found: dict[str, list[str]] = _needed(_read("standing.json"))
+    return found
 
 
 def save_seen(node: str, seen: Seen) -> None:

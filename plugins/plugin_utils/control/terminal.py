@@ -18,6 +18,10 @@ display = Display()
 
 TABLE, WIDE, JSON, YAML = "table", "wide", "json", "yaml"
 OUTPUTS = (TABLE, WIDE, JSON, YAML)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "output": {"type": "str", "choices": list(OUTPUTS), "default": TABLE},
+    "output_file": {"type": "path"},
+}
 YAML_FILES = (".yaml", ".yml")
 
 

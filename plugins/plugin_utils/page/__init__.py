@@ -154,7 +154,7 @@ class _Data:
         daemonsets = self._plan.daemonsets
         return {
             "at": round(now),
-            "nodes": [entry.node for entry in daemonsets[0].entries] if daemonsets else [],
+            "nodes": self._plan.nodes,
             "sets": [self._set(daemonset) for daemonset in daemonsets],
             "states": LOOKS,
             "words": list(self._words),  # the last one to be asked: by now all are known

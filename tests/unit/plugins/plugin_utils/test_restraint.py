@@ -33,6 +33,7 @@ from tests.unit.plugins.plugin_utils.fleet import (
     settings,
 )
 
+STOPPED_OLD = {**STOPPED, "revision": "old"}
 FAILED_HERE = (Failure("older", 1.0, "x"), Failure("new", NOW, "it crashed"))
 OLD = seen(instance(revision="old"))
 REFUSED = seen(instance(revision="old", failed=FAILED_HERE))
@@ -83,6 +84,18 @@ def test_a_broken_instance_is_not_replaced_by_what_failed_there_either(there):
     assert judged(seen(instance(**there, failed=FAILED_HERE))).state == "failed"
 
 
+@pytest.mark.parametrize(("there", "phase"), [(STOPPED, "create"), (EDITED, "switch")])
+@pytest.mark.parametrize("strategy", [{}, {"on_delete": True}])
+def test_damage_to_what_it_has_is_mended_though_what_it_should_have_failed(there, phase, strategy):
+    look = seen(instance(**{**there, "revision": "old", "runtime": "docker"}, failed=FAILED_HERE))
+    (entry,) = entries_of(planned({"web1": look}, **strategy))
+    assert (entry.state, entry.step, entry.phase, entry.revision, entry.runtime) == (
+        ("failed", "restore", phase, "old", "docker")
+    )
+    assert entry.reason.startswith(f"{there['damage'][0]}; it keeps its revision: revision new failed here on ")
+    assert not entry.takes_part("stage"), "all it needs lies on the node"
+
+
 def test_a_failure_of_another_revision_does_not_matter():
     assert judged(seen(instance(revision="old", failed=FAILED_HERE[:1]))).step == "replace"
 
@@ -118,9 +131,10 @@ def test_a_restart_is_not_staged():
 @pytest.mark.parametrize("on_failure", ["revert", "halt", "rollback"])
 def test_a_failure_anywhere_halts_what_is_to_be_updated(on_failure):
     looks = {"a": REFUSED, "b": OLD, "c": seen(instance(**BROKEN_OLD)), "d": seen(), "e": seen(instance(**EDITED))}
+    looks["f"] = seen(instance(**STOPPED_OLD))
     plan = planned(looks, on_failure=on_failure, max_unavailable=2)
-    assert [entry.step for entry in entries_of(plan)] == ["none", "none", "none", "create", "repair"]
-    assert plan.not_as_declared == ["a", "b", "c", "d", "e"]
+    assert [entry.step for entry in entries_of(plan)] == ["none", "none", "none", "create", "repair", "restore"]
+    assert plan.not_as_declared == ["a", "b", "c", "d", "e", "f"]
     assert "the rollout is halted: revision new failed on a;" in entries_of(plan)[1].reason
     assert planned(looks, on_failure=on_failure, forced=True).hosts("switch") == ["e", "a", "b"]
 
@@ -166,6 +180,20 @@ def test_what_waits_for_somebody_is_as_declared(policy, there, reason):
     assert (kept.step, kept.reason, kept.as_declared) == ("none", reason, True)
     assert (broken.step, broken.phase) == ("replace", "create")
     assert (edited.step, edited.phase) == ("repair", "switch")
+
+
+@pytest.mark.parametrize(
+    "policy", [{"paused": True}, {"steps": (Step(1, pause=True),)}, {"window": "09:00-10:00"}, {"partition": "100%"}]
+)
+def test_what_is_kept_back_is_mended(policy):
+    looks = {"a": seen(instance()), "b": seen(instance(**{**EDITED, "revision": "old"}))}
+    _first, edited = entries_of(planned(looks, max_unavailable=2, **policy))
+    assert (edited.step, edited.phase, edited.state) == ("restore", "switch", "outdated")
+
+
+def test_a_partition_keeps_the_revision_of_what_was_stopped():
+    (entry,) = entries_of(planned({"a": seen(instance(**STOPPED_OLD))}, partition=1))
+    assert (entry.step, entry.phase) == ("restore", "create")
 
 
 def test_a_window_is_each_nodes_own():
