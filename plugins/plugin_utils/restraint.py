@@ -12,7 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .int_or_percent import scaled_value
-from .judgement import NONE, OUTDATED, SWITCH, UNREACHABLE, UPDATES, Entry, Settings, keeps_its_revision, kept_back
+from .judgement import (
+    NONE,
+    OUTDATED,
+    RESTORE,
+    SWITCH,
+    UNREACHABLE,
+    UPDATES,
+    Entry,
+    Settings,
+    keeps_its_revision,
+    kept_back,
+)
 from .policy import CONTINUE
 from .waves import Wave
 from .words import names, nodes_of
@@ -157,7 +168,7 @@ def left_unavailable(settings: Settings, entries: Iterable[Entry]) -> list[Entry
         and not entry.available
         and (
             not entry.selected
-            or entry.failed
+            or (entry.failed and entry.step != RESTORE)
             or (entry.step == NONE and entry.state == OUTDATED and not settings.on_delete)
         )
     ]

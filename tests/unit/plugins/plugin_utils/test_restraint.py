@@ -96,6 +96,12 @@ def test_damage_to_what_it_has_is_mended_though_what_it_should_have_failed(there
     assert not entry.takes_part("stage"), "all it needs lies on the node"
 
 
+def test_what_is_restored_first_does_not_use_up_the_budget():
+    there = ({**STOPPED, "revision": "old"}, {**EDITED, "revision": "old"})
+    looks = {name: seen(instance(**one, failed=FAILED_HERE)) for name, one in zip(("a", "b"), there, strict=True)}
+    assert [entry.step for entry in entries_of(planned(looks))] == ["restore", "restore"]
+
+
 def test_a_failure_of_another_revision_does_not_matter():
     assert judged(seen(instance(revision="old", failed=FAILED_HERE[:1]))).step == "replace"
 
