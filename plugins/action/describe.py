@@ -42,10 +42,9 @@ class ActionModule(ActionBase):
 
         def for_people() -> str:
             texts = []
+            seen = observed(inventory, options["observed"], plan.nodes, task_vars)
             for daemonset in plan.daemonsets:
-                names = [entry.node for entry in daemonset.entries]
                 settings = daemonset.settings
-                seen = observed(inventory, options["observed"], names, task_vars)
                 running = sum(one.running for one in instances(seen, settings.namespace, settings.name).values())
                 of_nodes = {node: found[settings.key] for node, found in details.items() if settings.key in found}
                 manifest = self._manifest(task_vars, options["manifests"], daemonset, inventory)

@@ -154,9 +154,8 @@ class Enforcer:
         if other.is_there() and found is not None and found.ready:
             self._remove_stand_in()
             found = self.observe()
-        if not (terms.surge and found is not None and found.ready) or not (
-            _is_another(found, runtime.definition) or terms.restart or not found.intact
-        ):
+        serves = found is not None and found.ready
+        if not (terms.surge and serves) or (not terms.restart and _is_as_wanted(found, runtime.definition)):
             yield
         elif self.check_mode:
             yield
@@ -182,8 +181,7 @@ class Enforcer:
             other.present(definition, runtime.secrets)
         except InstanceError as error:
             with self._lock():
-                self._remember_failure(runtime.folder, str(error))
-                self._tell(WARNING, "Failed", f"revision {definition['revision']}: {_gist(str(error))}")
+                self._remember_failure(runtime, str(error))
             raise InstanceError(f"{error}\nWhat ran before has not been touched.") from error
 
     def _remove_stand_in(self) -> None:
@@ -204,7 +202,7 @@ class Enforcer:
             found = self.observe()
             changes = _is_another(found, definition)
             former = self._former() if found and found.ready and changes else None
-            if found is None or not found.intact or changes or terms.restart:
+            if terms.restart or not _is_as_wanted(found, definition):
                 rendered = stage(runtime, found)
                 if changes:
                     self.staging = list(self.actions)
@@ -218,8 +216,7 @@ class Enforcer:
         except InstanceError as error:
             with self._lock():
                 if records.load(self.directory)["revision"] == runtime.folder:  # else another run has changed it since
-                    self._remember_failure(runtime.folder, str(error))
-                self._tell(WARNING, "Failed", f"revision {definition['revision']}: {_gist(str(error))}")
+                    self._remember_failure(runtime, str(error))
                 what = self._put_back(runtime.folder, former) if changes and terms.revert else ""
                 if what:
                     self._tell(WARNING, "Reverted", _gist(what))
@@ -888,11 +885,12 @@ class Enforcer:
 
     # ---------------------------------------------------------------------------------------------- how it has gone
 
-    def _remember_failure(self, folder: str, error: str) -> None:
+    def _remember_failure(self, runtime: Runtime, error: str) -> None:
         record = records.load(self.directory)
-        _add_failure(record, folder, error.split("\n")[0])
+        _add_failure(record, runtime.folder, error.split("\n")[0])
         guard.disarm(record)
         records.save(self.directory, record)
+        self._tell(WARNING, "Failed", "revision {}: {}".format(runtime.definition["revision"], _gist(error)))
 
     def _settle(self, folder: str) -> None:
         """It is ready; unless it has yet to be confirmed it is the last good revision now, and older ones may go."""
@@ -1108,6 +1106,10 @@ def _fingerprints(root: str, rendered: Rendered) -> bytes:
 def _is_another(found: Instance | None, definition: Mapping[str, Any]) -> bool:
     """Whether what is there is of another revision, or under another runtime, than the definition."""
     return found is None or (found.revision, found.runtime) != (definition["revision"], definition["runtime"])
+
+
+def _is_as_wanted(found: Instance | None, definition: Mapping[str, Any]) -> bool:
+    return found is not None and found.intact and not _is_another(found, definition)
 
 
 def _stood_in(runtime: Runtime) -> str:
