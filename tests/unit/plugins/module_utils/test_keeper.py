@@ -449,8 +449,9 @@ def test_output_of_exec_is_told_to_the_journal_and_kept_nowhere(
 
 
 def test_exec_of_a_program_that_is_not_there(daemon: Callable[..., int]) -> None:
-    succeeded, why = execute(daemon(), "/no/such/program")
-    assert (succeeded, why) == (False, "/no/such/program exited with 127")
+    assert execute(daemon(), "/no/such/program") == (False, "[Errno 2] No such file or directory: '/no/such/program'")
+    as_nobody = daemon("setpriv", "--reuid=65534", "--clear-groups")
+    assert execute(as_nobody, "/no/such/program") == (False, "/no/such/program exited with 127")
 
 
 def test_exec_has_the_containers_environment_and_not_ours(
