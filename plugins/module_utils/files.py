@@ -156,3 +156,13 @@ def link(target: str, path: str) -> None:
     os.symlink(target, beside)
     os.rename(beside, path)
     sync_directory(os.path.dirname(path))
+
+
+def remove_if_empty(path: str) -> None:
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        elif os.path.isfile(path) and not os.path.getsize(path):
+            os.unlink(path)
+    except OSError:
+        pass  # somebody put something there: it is theirs now

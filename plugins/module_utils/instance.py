@@ -12,7 +12,6 @@ nothing is started half.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -22,11 +21,14 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from . import engine, events, files, guard, images, keeper, observation, pods, program, stand_in, units
+from . import engine, events, files, foreign, guard, images, keeper, observation, pods, program, stand_in, units
 from . import record as records
 from .commands import run_command
+from .difference import Difference
 from .engine import Container, Engine, EngineError
+from .errors import InstanceError
 from .events import NORMAL, WARNING
+from .lock import InstanceLock
 from .masking import without
 from .observation import (
     DRAINED,
@@ -40,12 +42,13 @@ from .observation import (
     Instance,
     Observation,
 )
+from .readiness import seconds_to_replace, wait_ready
 from .runtimes.containers import Containers
 from .runtimes.docker import Docker
 from .runtimes.podman import Podman
-from .runtimes.runtime import Rendered, Runtime, Variables, node_python, remove_memory_volumes
+from .runtimes.runtime import Rendered, Runtime, node_python, remove_memory_volumes
 from .runtimes.systemd import Systemd
-from .units import remove_units, show, systemctl
+from .units import may_run, remove_units, show, still_running, stop, systemctl, unit_of_file, unit_path
 
 RUNTIMES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Runtime]] = {
     "systemd": Systemd,
@@ -53,16 +56,8 @@ RUNTIMES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Runtime]
     "podman": Podman,
 }
 
-STEADY = 1.0  # seconds a process without a readiness probe must have been running to count as ready
-HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tells nothing new
-LOCK_SECONDS = 60.0
 # Bytes that must be free where the switch writes. It needs less, but may not fail between the old instance and the new.
 ROOM = 1 << 20
-
-
-class InstanceError(Exception):
-    """Something that the operator must know or mend, said in full sentences."""
-
 
 Stage = Callable[[Runtime, "Instance | None"], Rendered]
 
@@ -90,8 +85,7 @@ class Enforcer:
     """One instance on this node.
 
     ``timeout``: seconds, within which it must be ready, and which a download may stand still.
-    ``actions`` says in words what was done (in check mode: would be), ``before`` and ``after`` are the two sides of the
-    difference.
+    ``actions`` says in words what was done (in check mode: would be).
     """
 
     def __init__(self, namespace: str, name: str, timeout: float, check_mode: bool = False):
@@ -104,8 +98,7 @@ class Enforcer:
         self.actions: list[str] = []
         self.staging: list[str] = []  # the part of them that `staged` takes as well
         self.secrets: Mapping[str, Any] = {}  # of the revision at work, which no message may hold
-        self.before: list[str] = []
-        self.after: list[str] = []
+        self.difference = Difference(self.directory)
 
     # ------------------------------------------------------------------------------------------------- the three states
 
@@ -212,7 +205,7 @@ class Enforcer:
         if self.check_mode:
             return
         try:
-            self._wait_ready(runtime)
+            wait_ready(runtime, self.timeout)
         except InstanceError as error:
             with self._lock():
                 if records.load(self.directory)["revision"] == runtime.folder:  # else another run has changed it since
@@ -255,7 +248,7 @@ class Enforcer:
             self._switch(former, former.render(), None, self._as_before(former))
             message = "nobody confirmed revision {} in time, revision {} was put back"
             self._tell(WARNING, "Reverted", message.format(*map(observation.hash_of, (failed, former.folder))))
-        self._wait_ready(former)
+        wait_ready(former, self.timeout)
         with self._lock():
             self._settle(former.folder)
 
@@ -294,8 +287,8 @@ class Enforcer:
                 guard.disarm(record)
             containers = self._own_containers(record["runtime"])
             for unit in own_units:
-                self._differs(_unit_path(unit), files.read(_unit_path(unit)), None)
-            self._end(_running(own_units), containers)
+                self.difference.of_file(unit_path(unit), files.read(unit_path(unit)), None)
+            self._end(still_running(own_units), containers)
             if own_units:
                 self._act("remove " + ", ".join(own_units), self._remove_units, own_units)
             self._give_back(record, [])
@@ -364,7 +357,7 @@ class Enforcer:
         self._refuse_foreign_units(rendered)
         if not self._is_staged(runtime.revision, rendered):
             raise InstanceError(f"{self.key}: revision {runtime.folder} was changed on this node; apply again")
-        self._show_difference(runtime, rendered)
+        self.difference.of_revisions(self._former(), runtime, rendered)
         return rendered
 
     def _put_beside(self, runtime: Runtime, rendered: Rendered, found: Instance | None) -> None:
@@ -386,7 +379,7 @@ class Enforcer:
         ):
             self._refuse_problems(runtime, sources_present=True)
         self._take_over(definition)
-        self._show_difference(runtime, rendered)
+        self.difference.of_revisions(self._former(), runtime, rendered)
         self._require_room(0 if written else sum(len(file.content) for file in rendered.files.values()))
         if not written:
             words = "write revision " + definition["revision"]
@@ -397,7 +390,7 @@ class Enforcer:
 
     def _refuse_problems(self, runtime: Runtime, sources_present: bool) -> None:
         definition = runtime.definition
-        given_up = {*self._own_units(), *definition["replaces"], *_package_units(definition)}
+        given_up = {*self._own_units(), *definition["replaces"], *foreign.units_of_packages(definition)}
         problems = runtime.problems(sources_present) + runtime.held_ports(sorted(given_up), self._own_ports())
         if problems:
             raise InstanceError("{} cannot run here: {}".format(self.key, "; ".join(problems)))
@@ -437,7 +430,7 @@ class Enforcer:
             runtime.validate()
         except OSError as error:
             files.remove(runtime.revision)
-            _remove_if_empty(os.path.dirname(runtime.revision))
+            files.remove_if_empty(os.path.dirname(runtime.revision))
             raise InstanceError(f"{self.key}: {error}") from error
 
     def _own_ports(self) -> list[Mapping[str, Any]]:
@@ -499,7 +492,7 @@ class Enforcer:
             for name in os.listdir(folder) if os.path.isdir(folder) else []:
                 path = os.path.join(folder, name)
                 if name.startswith("everynode.") and os.path.isfile(path) and mark in (files.read(path) or b""):
-                    own.add(_unit_of_file(path))
+                    own.add(unit_of_file(path))
         return sorted(own)
 
     # ------------------------------------------------------------------------------------------------------- containers
@@ -547,8 +540,8 @@ class Enforcer:
     def _take_over(self, definition: Mapping[str, Any]) -> None:
         """Mask what a package brings beside ours; refuse what runs already and was not named in everynode/replaces."""
         record = records.load(self.directory)
-        packaged = _package_units(definition)
-        for unit, state in _foreign_states([unit for unit in packaged if unit not in definition["replaces"]]).items():
+        packaged = foreign.units_of_packages(definition)
+        for unit, state in foreign.states_of([unit for unit in packaged if unit not in definition["replaces"]]).items():
             if state["active"] and unit not in record["replaced"]:
                 raise InstanceError(
                     f"{unit} is running on this node and would be a second instance of {self.key} beside ours. "
@@ -583,7 +576,7 @@ class Enforcer:
     def _give_back(self, record: dict[str, Any], still_replaced: Sequence[str]) -> None:
         for unit in sorted(set(record["replaced"]) - set(still_replaced)):
             state = record["replaced"].pop(unit)
-            self._act("give back " + unit, _restore, unit, state)
+            self._act("give back " + unit, foreign.restore, unit, state)
 
     # ----------------------------------------------------------------------------------------------------- the switch
 
@@ -603,13 +596,13 @@ class Enforcer:
         restart = terms.restart or self._needs_restart(runtime, rendered, found)
         if restart:
             # Another runtime's unit may have the same name in another place.
-            stale = [unit for unit in own if unit not in wanted or _unit_path(unit) not in unit_files]
-            running = [unit for unit, state in states.items() if _may_run(state)]
+            stale = [unit for unit in own if unit not in wanted or unit_path(unit) not in unit_files]
+            running = [unit for unit, state in states.items() if may_run(state)]
             containers = self._own_containers(record["runtime"])
             exchanged = {
                 path: file
                 for path, file in unit_files.items()
-                if _unit_of_file(path) in stale or not files.same(path, file)
+                if unit_of_file(path) in stale or not files.same(path, file)
             }
             if not self.check_mode:
                 self._prepare(runtime, rendered, exchanged, record, terms)
@@ -631,7 +624,7 @@ class Enforcer:
         if off:
             self._act("enable " + ", ".join(off), systemctl, "enable", "--quiet", "--", *off)
         active = [entry["unit"] for entry in rendered.units if entry["active"]]
-        idle = [unit for unit in active if restart or not _may_run(states[unit])]
+        idle = [unit for unit in active if restart or not may_run(states[unit])]
         if idle:
             self._act("start " + ", ".join(idle), self._start, idle)
 
@@ -645,11 +638,11 @@ class Enforcer:
         lost = [unit for unit, state in states.items() if state.get("LoadState") != "loaded"]
         loaded = [unit for unit in running if unit not in lost]
         if loaded:
-            self._act("stop " + ", ".join(loaded), _stop, loaded)
+            self._act("stop " + ", ".join(loaded), stop, loaded)
         if any(containers.values()):
             self._act(_removal_words(containers), self._remove_containers, containers)
         if lost:
-            self._act("stop " + ", ".join(lost), _stop, lost, True)
+            self._act("stop " + ", ".join(lost), stop, lost, True)
 
     def _put_back(self, failed: str, former: Runtime | None) -> str:
         """After a new revision did not become ready: what served before serves again. Returns what to tell of it."""
@@ -659,7 +652,7 @@ class Enforcer:
         if former is not None:
             self._switch(former, former.render(), None, self._as_before(former))
             try:
-                self._wait_ready(former)
+                wait_ready(former, self.timeout)
             except InstanceError as error:
                 return f"\nThe former revision was put back and is not ready either: {error}"
             return "\nThe former revision {} was put back and is ready.".format(former.definition["revision"])
@@ -667,7 +660,7 @@ class Enforcer:
         if not replaced:
             return ""
         own_units = self._own_units()
-        self._end(_running(own_units), self._own_containers(record["runtime"]))
+        self._end(still_running(own_units), self._own_containers(record["runtime"]))
         self._remove_units(own_units)
         self._give_back(record, [])
         self._remove_directories(record)
@@ -772,8 +765,8 @@ class Enforcer:
 
     def _replace_named_units(self, definition: Mapping[str, Any]) -> None:
         record = records.load(self.directory)
-        packaged = _package_units(definition)
-        for unit, state in _foreign_states(definition["replaces"]).items():
+        packaged = foreign.units_of_packages(definition)
+        for unit, state in foreign.states_of(definition["replaces"]).items():
             self._replace(record, unit, state, packaged)
         before = dict(record["replaced"])
         self._give_back(record, [*definition["replaces"], *packaged])
@@ -786,102 +779,6 @@ class Enforcer:
                 keeper.forget(os.path.join(RUN, unit + note))
         systemctl("reset-failed", "--", *units, check=False)
         systemctl("start", "--no-block", "--", *units)
-
-    # ------------------------------------------------------------------------------------------------- waiting for it
-
-    def _wait_ready(self, runtime: Runtime) -> None:
-        """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
-        definition = runtime.definition
-        deadline = time.monotonic() + self.timeout + definition["minReadySeconds"] + _probe_seconds(definition)
-        targets = runtime.targets()
-        # How often each container, and from the first look on each unit, was restarted before we began to wait.
-        before = {one.name: one.restarts for one in self._containers_of(runtime)}
-        pause = 0.2
-        ready_since: float | None = None
-        while True:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 1.0)
-            waiting = self._not_ready(runtime, targets, before)
-            now = time.monotonic()
-            ready_since = None if waiting else ready_since or now
-            if ready_since is not None and now - ready_since >= definition["minReadySeconds"]:
-                return
-            hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
-            if waiting and (now > deadline or hopeless):
-                raise InstanceError(self._failure(runtime, waiting, self.timeout if not hopeless else None))
-
-    def _containers_of(self, runtime: Runtime) -> list[Container]:
-        with contextlib.suppress(EngineError):
-            if isinstance(runtime, Containers):
-                return runtime.engine.containers(self.key)
-        return []
-
-    def _not_ready(
-        self, runtime: Runtime, targets: Mapping[str, keeper.Target], before: dict[str, int]
-    ) -> list[tuple[str, str, int]]:
-        """(unit or container, why, restarts while we wait) of each that keeps the instance from being ready."""
-        if not isinstance(runtime, Containers):
-            return self._units_not_ready(sorted(targets), targets, before)
-        waiting = self._units_not_ready([runtime.unit], {}, before)
-        return waiting or self._containers_not_ready(runtime, targets, before)
-
-    def _containers_not_ready(
-        self, runtime: Containers, targets: Mapping[str, keeper.Target], before: dict[str, int]
-    ) -> list[tuple[str, str, int]]:
-        standing = {one.name: one for one in self._containers_of(runtime)}
-        waiting = []
-        for name in targets:
-            container = standing.get(name)
-            if container is None:
-                waiting.append((name, "is not there", 0))
-                continue
-            restarts = container.restarts - before.get(name, 0)
-            if not container.running:
-                waiting.append((name, "is " + observation.container_words(container), restarts))
-            elif "readiness" in targets[name].probes:
-                probed = targets[name].tick(eager=True)
-                if not probed["ready"]:
-                    waiting.append((name, "is not ready: " + (probed["message"] or "no answer yet"), restarts))
-            elif time.time() - (engine.epoch(container.started) or 0.0) < STEADY:
-                waiting.append((name, "has only just started", restarts))
-        return waiting
-
-    def _units_not_ready(
-        self, names: Sequence[str], targets: Mapping[str, keeper.Target], before: dict[str, int]
-    ) -> list[tuple[str, str, int]]:
-        waiting = []
-        properties = ("SubState", "Result", "ExecMainStatus", "ActiveEnterTimestampMonotonic", "Job")
-        states = show(names, *keeper.STATE, *properties)
-        clock = time.clock_gettime(time.CLOCK_MONOTONIC)
-        for unit, state in states.items():
-            restarts = int(state.get("NRestarts") or 0)
-            restarts -= before.setdefault(unit, restarts)
-            if state.get("ActiveState") in ("failed", "inactive") and not int(state.get("Job") or 0):
-                restarts = HOPELESS_RESTARTS  # systemd has given it up: what it depends on has failed
-            if state.get("ActiveState") != "active":
-                waiting.append((unit, observation.words(state), restarts))
-            elif unit not in targets:
-                continue  # a pod's: what runs is asked of its containers
-            elif "readiness" in targets[unit].probes:
-                probed = targets[unit].tick(eager=True, known=state)
-                if not probed["ready"]:
-                    waiting.append((unit, "is not ready: " + (probed["message"] or "no answer yet"), restarts))
-            elif state.get("SubState") == "running":
-                since = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-                if clock - since < STEADY:
-                    waiting.append((unit, "has only just started", restarts))
-        return waiting
-
-    def _failure(self, runtime: Runtime, waiting: Sequence[tuple[str, str, int]], timeout: float | None) -> str:
-        lines = ["{} did not become ready{}.".format(self.key, f" within {timeout:g} s" if timeout else "")]
-        for name, why, _restarts in waiting:
-            lines.append(f"{name} {why}.")
-            of_container = isinstance(runtime, Containers) and name != runtime.unit
-            said = runtime.engine.logs(name) if of_container else units.journal(name)  # type: ignore[attr-defined]
-            lines += ["  " + line for line in said.split("\n")]
-        command = f"{runtime.engine.name} logs" if of_container else "journalctl -u"  # type: ignore[attr-defined]
-        lines.append(f"See it whole with: {command} {waiting[0][0]}")
-        return "\n".join(lines)
 
     # ---------------------------------------------------------------------------------------------- how it has gone
 
@@ -931,13 +828,13 @@ class Enforcer:
     def _remove_directories(self, record: dict[str, Any]) -> None:
         images.forget(self.directory, record, set())
         for path in reversed(record["mount_points"]):
-            _remove_if_empty(path)
+            files.remove_if_empty(path)
         remove_memory_volumes(f"everynode.{self.namespace}.{self.name}")
         files.remove(self.directory)
         if not glob.glob(os.path.join(ROOT, "*", "*")):
             program.remove()
         for directory in (os.path.dirname(self.directory), ROOT):
-            _remove_if_empty(directory)
+            files.remove_if_empty(directory)
 
     # ---------------------------------------------------------------------------------------------------- small pieces
 
@@ -965,21 +862,7 @@ class Enforcer:
     def _lock(self) -> ContextManager[None]:
         if self.check_mode:
             return contextlib.nullcontext()  # it only looks, and a lock's file would be a change
-        return _Lock(os.path.join(RUN, f"{self.namespace}.{stand_in.instance_of(self.name)}.instance"), self.key)
-
-    def _show_difference(self, runtime: Runtime, rendered: Rendered) -> None:
-        """Units, environment and volumes; of a Secret only that it differs."""
-        for path, file in sorted(rendered.unit_files().items()):
-            self._differs(path, files.read(path), file.content)
-        former = self._former()
-        former_files = former.render().files if former else {}
-        self._show_environment(former.environments() if former else {}, former_files, runtime.environments())
-        for name in sorted(name for name in {*former_files, *rendered.files} if name.startswith("volumes/")):
-            known, wanted = former_files.get(name), rendered.files.get(name)
-            secret = wanted is not None and wanted.secret
-            # What nobody can tell any more to be no secret is taken for one.
-            was_secret = known.secret if known else former is None or secret
-            self._differs(name, self._in_place(name), wanted and wanted.content, was_secret, secret)
+        return InstanceLock(os.path.join(RUN, f"{self.namespace}.{stand_in.instance_of(self.name)}.instance"), self.key)
 
     def _former(self) -> Runtime | None:
         """The revision that is in place, if it still says what it is."""
@@ -1000,86 +883,6 @@ class Enforcer:
         except (ValueError, KeyError, TypeError):  # damaged, or of another version of this collection
             return None
         return runtime
-
-    def _show_environment(
-        self, before: Mapping[str, Variables], former_files: Mapping[str, files.File], after: Mapping[str, Variables]
-    ) -> None:
-        for container in sorted({*before, *after}):
-            name = "environment/" + container
-            old, new = before.get(container), after.get(container)
-            there, known = self._in_place(name), former_files.get(name)
-            old_text = None if there is None else _environment_shown(old or {}, new or {}, "before")
-            if there is not None and (known is None or there != known.content):
-                old_text = (old_text or b"") + b"(it is not as it was written)\n"
-            self._differs(name, old_text, None if new is None else _environment_shown(new, old or {}, "after"))
-
-    def _in_place(self, name: str) -> bytes | None:
-        return files.read(os.path.join(self.directory, "current", name))
-
-    def _differs(
-        self,
-        name: str,
-        before: bytes | None,
-        after: bytes | None,
-        secret_before: bool = False,
-        secret_after: bool = False,
-    ) -> None:
-        if before == after:
-            return
-        for side, content, secret, when in (
-            (self.before, before, secret_before, "before"),
-            (self.after, after, secret_after, "after"),
-        ):
-            if content is not None:
-                text = f"(secret, {when})\n" if secret else content.decode("utf-8", "replace")
-                side.append(f"--- {name}\n{text}")
-
-
-class _Lock(ContextManager[None]):
-    """One run at a time on one instance; the kernel frees it when its holder dies."""
-
-    def __init__(self, path: str, key: str):
-        self.path = path
-        self.key = key
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while not self._taken():
-            if time.monotonic() > deadline:
-                raise InstanceError(
-                    f"another run has been at work on {self.key} for a minute: let it end, then try again"
-                )
-            time.sleep(0.2)
-
-    def _taken(self) -> bool:
-        os.makedirs(RUN, mode=0o755, exist_ok=True)
-        try:
-            self.file = open(self.path, "a", encoding="ascii")  # noqa: SIM115 - held until the lock is given back
-        except FileNotFoundError:
-            return False  # the folder went with the last instance just now
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path)):
-                return True
-        except (BlockingIOError, FileNotFoundError):
-            pass  # held by another run, or its holder has just removed it
-        self.file.close()
-        return False
-
-    def __exit__(self, *_exception: object) -> None:
-        keeper.forget(self.path)
-        self.file.close()
-        _remove_if_empty(RUN)
-
-
-def _environment_shown(variables: Variables, others: Variables, when: str) -> bytes:
-    """A line for each variable; of one that comes from a Secret only whether it is the same on the other side."""
-    lines = []
-    for name, (value, secret) in sorted(variables.items()):
-        if secret:
-            value = "(secret)" if others.get(name) == (value, True) else f"(secret, {when})"
-        lines.append(f"{name}={value}\n")
-    return "".join(lines).encode()
 
 
 def _fingerprints(root: str, rendered: Rendered) -> bytes:
@@ -1164,17 +967,6 @@ def _history_with(
     return [*others, {"revision": revision, "at": now, "number": number, "cause": cause}]
 
 
-def _unit_of_file(path: str) -> str:
-    name = os.path.basename(path)
-    return name[: -len(".kube")] + ".service" if name.endswith(".kube") else name
-
-
-def _unit_path(unit: str) -> str:
-    """Its file, or what Podman's generator makes it from."""
-    quadlet = units.quadlet_path(unit)
-    return quadlet if os.path.lexists(quadlet) else os.path.join(UNIT_DIRECTORY, unit)
-
-
 def _removal_words(containers: Mapping[str, Sequence[Container]]) -> str:
     names = [one.name for several in containers.values() for one in several]
     return "remove the container{} {}".format("s" if len(names) > 1 else "", ", ".join(sorted(names)))
@@ -1195,61 +987,6 @@ def _made_by_us() -> set[str]:
     }
 
 
-def seconds_to_replace(definition: Mapping[str, Any], timeout: float) -> float:
-    """The longest that it may take until the new revision is ready, or is given up; the control node asks that too."""
-    stopping, min_ready = definition["terminationGracePeriodSeconds"] or 0, definition["minReadySeconds"]
-    return 2.0 * stopping + timeout + float(min_ready) + _probe_seconds(definition)
-
-
-def _probe_seconds(definition: Mapping[str, Any]) -> float:
-    """The longest that probes may rightly take before they can say «ready»."""
-
-    def longest(probe: Mapping[str, Any]) -> float:
-        period = float(probe.get("periodSeconds") or 10)
-        return float(probe.get("initialDelaySeconds") or 0) + period * int(probe.get("failureThreshold") or 3)
-
-    return sum(
-        longest(container["probes"][kind])
-        for container in definition["containers"]
-        for kind in ("startup", "readiness")
-        if kind in container["probes"]
-    )
-
-
-def _foreign_states(units: Sequence[str]) -> dict[str, dict[str, Any]]:
-    states = show(units, "LoadState", "ActiveState", "UnitFileState", "FragmentPath")
-    return {
-        unit: {
-            "active": state.get("ActiveState") in ("active", "activating", "reloading"),
-            "enabled": state.get("UnitFileState") == "enabled",
-            "path": state.get("FragmentPath", ""),
-        }
-        for unit, state in states.items()
-        if state.get("LoadState") == "loaded"
-    }
-
-
-def _running(units: Iterable[str]) -> list[str]:
-    return [unit for unit, state in show(sorted(units), "ActiveState").items() if _may_run(state)]
-
-
-def _may_run(state: Mapping[str, str]) -> bool:
-    return state.get("ActiveState") not in ("inactive", "failed")
-
-
-def _stop(units: Sequence[str], lost: bool = False) -> None:
-    """Stop units, first those that could start others; nothing may be exchanged or removed under what still runs.
-
-    ``lost``: their files are gone, and so they may be themselves by now.
-    """
-    for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
-        if some:
-            systemctl("stop", "--", *some, check=not lost)
-    left = _running(units)
-    if left:
-        raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
-
-
 def _must_be_read(state: Mapping[str, str]) -> bool:
     """Whether systemd does not know a unit as it is on the disk."""
     return state.get("NeedDaemonReload") == "yes" or state.get("LoadState") != "loaded"
@@ -1262,46 +999,3 @@ def _drop_ins(states: Mapping[str, Mapping[str, str]]) -> list[str]:
         folders = {os.path.dirname(path) for path in state.get("DropInPaths", "").split()}
         found |= {path for path in folders if path.endswith(f"/{unit}.d") and path.startswith(("/etc/", "/run/"))}
     return sorted(found)
-
-
-def _restore(unit: str, state: Mapping[str, Any]) -> None:
-    if state["masked"]:
-        systemctl("unmask", "--quiet", "--", unit)
-    if state["enabled"]:
-        systemctl("enable", "--quiet", "--", unit, check=False)
-    if state["active"]:
-        systemctl("start", "--", unit, check=False)
-
-
-def _package_units(definition: Mapping[str, Any]) -> list[str]:
-    """Services and sockets that the packages of this instance bring and that would be started at boot."""
-    units = set()
-    for source in definition["sources"]:
-        if source["kind"] == "package":
-            units |= {os.path.basename(path) for path in _package_files(source["package"]) if _starts_at_boot(path)}
-    return sorted(units)
-
-
-def _package_files(package: str) -> Iterator[str]:
-    for command in (["dpkg-query", "--listfiles", package], ["rpm", "--query", "--list", package]):
-        try:
-            output = run_command(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-        except FileNotFoundError:
-            continue
-        yield from output.decode("utf-8", "replace").splitlines()
-
-
-def _starts_at_boot(path: str) -> bool:
-    if "/systemd/system/" not in path or "@" in path or not path.endswith((".service", ".socket")):
-        return False
-    return b"[Install]" in (files.read(path) or b"")
-
-
-def _remove_if_empty(path: str) -> None:
-    try:
-        if os.path.isdir(path):
-            os.rmdir(path)
-        elif os.path.isfile(path) and not os.path.getsize(path):
-            os.unlink(path)
-    except OSError:
-        pass  # somebody put something there: it is theirs now

@@ -25,7 +25,8 @@ import sys
 from typing import Any, Mapping
 
 from . import program
-from .instance import Enforcer, InstanceError, Terms
+from .errors import InstanceError
+from .instance import Enforcer, Terms
 from .masking import without
 from .runtimes.runtime import node_python
 
@@ -55,7 +56,7 @@ def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:
         with contextlib.suppress(InstanceError, OSError):
             result["observation"] = enforcer.look().as_dict()
     if request.get("diff"):
-        result["diff"] = {"before": "".join(enforcer.before), "after": "".join(enforcer.after)}
+        result["diff"] = {"before": "".join(enforcer.difference.before), "after": "".join(enforcer.difference.after)}
     return result
 
 

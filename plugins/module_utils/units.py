@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-from typing import Sequence
+from typing import Iterable, Mapping, Sequence
 
 from . import files, keeper
 from .commands import run_command
+from .errors import InstanceError
 from .observation import QUADLET_DIRECTORY, RUN, UNIT_DIRECTORY
 
 
@@ -62,3 +63,35 @@ def remove_units(units: Sequence[str]) -> None:
 def quadlet_path(unit: str) -> str:
     """The file from which Podman's generator makes a service of this name."""
     return os.path.join(QUADLET_DIRECTORY, os.path.splitext(unit)[0] + ".kube")
+
+
+def still_running(units: Iterable[str]) -> list[str]:
+    return [unit for unit, state in show(sorted(units), "ActiveState").items() if may_run(state)]
+
+
+def may_run(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") not in ("inactive", "failed")
+
+
+def stop(units: Sequence[str], lost: bool = False) -> None:
+    """Stop units, first those that could start others; nothing may be exchanged or removed under what still runs.
+
+    ``lost``: their files are gone, and so they may be themselves by now.
+    """
+    for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
+        if some:
+            systemctl("stop", "--", *some, check=not lost)
+    left = still_running(units)
+    if left:
+        raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
+
+
+def unit_of_file(path: str) -> str:
+    name = os.path.basename(path)
+    return name[: -len(".kube")] + ".service" if name.endswith(".kube") else name
+
+
+def unit_path(unit: str) -> str:
+    """Its file, or what Podman's generator makes it from."""
+    quadlet = quadlet_path(unit)
+    return quadlet if os.path.lexists(quadlet) else os.path.join(UNIT_DIRECTORY, unit)
