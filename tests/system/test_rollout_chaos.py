@@ -4,7 +4,8 @@
 
 """Updates of a fleet under everything that can go wrong, watched by samplers that know nothing of the collection.
 
-EVERYNODE_FLEET and EVERYNODE_EVENTS say how many nodes and how many events; `make soak` runs 20 and 100.
+EVERYNODE_FLEET and EVERYNODE_ROUNDS say how many nodes and how many rounds; `make soak` has 20 nodes, and 25 rounds of
+four kills of the controller and something else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from .sampler import Moment, Sampler
 
 NAME, MARK = "swarm", "swarm-serves"
 FLEET = int(os.environ.get("EVERYNODE_FLEET", "20"))
-EVENTS = int(os.environ.get("EVERYNODE_EVENTS", "100"))
+ROUNDS = int(os.environ.get("EVERYNODE_ROUNDS", "25"))
+KILLS = 4  # of each round
 BUDGET = 0.25
 # It serves, which the sampler sees by its words, half a second after its start.
 SERVE = f'sleep 0.5; exec sh -c "while :; do sleep 3600 & wait; done" serve {MARK} "$COLOUR"'
@@ -76,7 +78,7 @@ class Away(NamedTuple):
 
 
 class Storm:
-    """What can happen to an update, drawn by chance; each ends with one apply that has to converge."""
+    """What can happen to an update, drawn by chance; each round ends with one apply that has to converge."""
 
     def __init__(self, nodes: list[Node], inventory: Path, chance: random.Random) -> None:
         self.nodes = nodes
@@ -100,11 +102,14 @@ class Storm:
         patience = {"daemonset_timeout": 15, "daemonset_observe_timeout": 10, "daemonset_step_timeout": 60}
         return begin("apply", self.inventory, daemonset_manifests=[swarm(colour)], **patience)
 
-    def controller_is_killed(self) -> None:
-        self.colour = self.next_colour()
-        doomed = self._begin(self.colour)
-        self._pass_some_time(doomed)
-        self._kill(doomed, with_workers=self.chance.random() < 0.7)
+    def controllers_are_killed(self) -> None:
+        """One after the other, in the update that the one before had begun, or in a new one."""
+        for _kill in range(KILLS):
+            if self.chance.random() < 0.5:
+                self.colour = self.next_colour()
+            doomed = self._begin(self.colour)
+            self._pass_some_time(doomed)
+            self._kill(doomed, with_workers=self.chance.random() < 0.7)
 
     def two_controllers(self) -> None:
         first, second = self.next_colour(), self.next_colour()
@@ -173,10 +178,7 @@ class Storm:
             run.wait(timeout=self.chance.uniform(0.5, 12.0))
 
 
-EVENT = (
-    Storm.controller_is_killed,
-    Storm.controller_is_killed,
-    Storm.controller_is_killed,
+EVENTS = (
     Storm.two_controllers,
     Storm.two_controllers_one_killed,
     Storm.bad_revision,
@@ -194,10 +196,11 @@ def test_a_fleet_keeps_its_budget(seed: int, fleet: tuple[list[Node], Path]) -> 
     storm.settle()
     samplers = [Sampler(node, MARK) for node in nodes]
     told = []
-    for number in range(EVENTS):
-        event: Callable[[Storm], None] = storm.chance.choice(EVENT)
+    for number in range(ROUNDS):
+        event: Callable[[Storm], None] = storm.chance.choice(EVENTS)
         told.append(event.__name__)
-        print(f"event {number + 1} of {EVENTS}: {event.__name__}", flush=True)
+        print(f"round {number + 1} of {ROUNDS}: {KILLS} kills, {event.__name__}", flush=True)
+        storm.controllers_are_killed()
         event(storm)
         storm.settle()
     with ThreadPoolExecutor(8) as pool:
