@@ -111,11 +111,7 @@ class _Steps:
         if obstacle:
             self._fail(settings, obstacle, halts=True)
             return
-        opens = self._window_opens(settings) if entry.step in UPDATES and self.phase == SWITCH else ""
-        if opens:
-            self._say(settings, f"left as it is, its maintenance window has closed; it opens {opens}")
-            return
-        late = settings.turn.closed(self._now()) if settings.turn and self.phase == SWITCH else ""
+        late = self._too_late(settings, entry) if self.phase == SWITCH else ""
         if late:
             self._say(settings, f"left as it is, {late}")
             self._host.look(self._options["observe_timeout"])  # judged by the clock of now, it is as it should be
@@ -140,11 +136,13 @@ class _Steps:
         else:
             self._record(settings, entry, outcome)
 
-    def _window_opens(self, settings: Settings) -> str:
-        """When the maintenance window opens, "" while it is open; by the node's own clock."""
-        if not settings.policy.window:
-            return ""
-        return closed_until(settings.policy.window, self._now(), self._part.facts["utc_offset"])
+    def _too_late(self, settings: Settings, entry: Entry) -> str:
+        """What has closed since the plan was made, by the node's own clock."""
+        if entry.step in UPDATES and settings.policy.window:
+            opens = closed_until(settings.policy.window, self._now(), self._part.facts["utc_offset"])
+            if opens:
+                return f"its maintenance window has closed; it opens {opens}"
+        return settings.turn.closed(self._now()) if settings.turn else ""
 
     def _now(self) -> float:
         """By the node's own clock."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,24 @@ def test_canaries_come_first_and_racks_one_after_the_other(nodes: list[Node], in
         [second],
         [third],
     ]
+
+
+@pytest.mark.soak
+def test_a_window_that_closes_meanwhile_is_no_failure(nodes: list[Node], inventory: Callable[..., Path]) -> None:
+    assert apply(inventory(), careful("black")).code == 0
+    before = invocations(nodes, NAME)
+    now = float(nodes[0].run("date +%s.%N").stdout)
+    closes = datetime.fromtimestamp(now + 15 + 60, UTC)  # the end of the minute in which it will be in 15 seconds
+    slow = careful("blue", window=f"{closes - timedelta(hours=2):%H:%M}-{closes:%H:%M}")
+    slow["spec"]["minReadySeconds"] = 25
+    done = apply(inventory(), slow)
+    assert done.code == 0, done.output
+    assert "left as it is, its maintenance window has closed; it opens" in done.output
+    after = invocations(nodes, NAME)
+    left = [node for node in nodes if after[node.name] == before[node.name]]
+    assert 0 < len(left) < len(nodes)
+    for node in left:
+        assert "it waits for its maintenance window, which opens" in done.node(node.name)["reason"]
 
 
 @pytest.mark.soak
