@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,11 +147,11 @@ def test_the_engine_stops_during_an_apply(standing: Lanterns) -> None:
 def test_a_revision_that_fails_gives_way_to_the_former_one(bad: dict[str, object], said: str, four: Lanterns) -> None:
     four.stand("red")
     before = pids(four)
-    failed = refused(four.apply("blue", max_unavailable=1, seconds=3, **bad))
+    failed = refused(four.apply("blue", max_unavailable=1, seconds=10, **bad))
     first, *others = four.nodes
     assert said in failed
     assert "was put back and is ready" in failed
-    assert f"the rollout is halted because {first.name} failed" in failed
+    assert re.search(rf"the rollout is halted: revision \w+ failed on {first.name}", failed), failed
     four.assert_one(first, "red", ["single"])
     after = pids(four)
     assert [after[node.name] for node in others] == [before[node.name] for node in others]

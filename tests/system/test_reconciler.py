@@ -87,6 +87,7 @@ def test_what_was_undone_stays_undone(
     reconciler: Reconciler, control: Control, nodes: list[Node], cluster: Cluster, tmp_path: Path
 ) -> None:
     control.declare(keeper=daemonset("keeper", QUICK, env=[{"name": "NEW", "value": "1"}]))
+    assert reconciler.role().code == 0
     assert reconciler.next_run() == "success", reconciler.journal()
     reconciler.idle()
     inventory = cluster.write_inventory(nodes, path=tmp_path / "inventory.yml")
@@ -105,6 +106,8 @@ def test_a_run_that_hangs_is_ended_and_the_next_one_goes_on(
         "/etc/systemd/system/alarm.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/alarm\n"
     )
     control.declare(keeper=daemonset("keeper", QUICK))
+    assert reconciler.role().code == 0
+    assert reconciler.next_run() == "success", reconciler.journal()
     nodes[0].run(f"systemctl stop {unit('keeper')}")
     nodes[1].run("pkill -STOP sshd")
     try:
