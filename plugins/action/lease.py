@@ -60,8 +60,8 @@ class _Witness:
         self._action = action
         self._options = options
         self._name: str = options["witness"]
-        self._me = leases.who()
         self._leases = leases.load()
+        self._me = self._leases.me
         self._seconds: int = options["seconds"] or self._leases.seconds
 
     def acquire(self) -> None:

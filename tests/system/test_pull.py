@@ -138,6 +138,29 @@ def test_what_serves_is_replaced_in_turns(reconcilers: list[Reconciler], estate:
     assert {name: int(moment // SLOT % 2) for name, moment in begun.items()} == {"pull1": 0, "pull2": 1}
 
 
+@pytest.mark.soak
+def test_what_fails_is_put_back_by_each_node_itself_and_not_tried_again(
+    reconcilers: list[Reconciler], estate: Estate, pullers: list[Node]
+) -> None:
+    bad = own("100%", image="host:///bin/sh", args=["-c", "exit 3"])
+    estate.commit(own("100%", env=[{"name": "WORD", "value": "four"}]))
+    for one in reconcilers:
+        assert one.role().code == 0
+    until(lambda: all(word(node) == "four" for node in pullers), 120)
+    estate.commit(bad)
+    for one, node in zip(reconcilers, pullers, strict=True):
+        assert one.next_run() == "exit-code", one.journal()
+        told = node.run("journalctl --output=cat --no-pager --unit=everynode-reconciler").stdout
+        assert "was put back and is ready" in told, told
+        assert word(node) == "four"
+    before = invocations(pullers, "own")
+    pullers[0].run(f"systemctl stop {unit('own')}")
+    assert reconcilers[0].next_run() == "exit-code"
+    assert reconcilers[1].next_run() == "exit-code"
+    assert word(pullers[0]) == "four", "what was stopped comes back as it was"
+    assert invocations(pullers[1:], "own") == {pullers[1].name: before[pullers[1].name]}
+
+
 def word(node: Node) -> str:
     """Of the instance that runs at this moment, "" between two."""
     environment = f"cat /proc/$(systemctl show -P MainPID {unit('own')})/environ"

@@ -87,7 +87,7 @@ class Leases:
     """All of them; ``mute``: the nodes that could not keep one, and why."""
 
     needs: dict[str, Need]
-    process: str
+    me: Identity  # this run's, found out once: a worker whose parent was killed has another one, which never ends
     seconds: int  # what they are taken for
     mute: dict[str, str] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def begin(plan: Plan, seen: Mapping[str, Seen]) -> None:
             key = daemonset.settings.key
             others = {node: found for node, found in observed_leases(key, seen).items() if found[0].run != me.run}
             needs[key] = Need(candidates(daemonset, seen), others)
-    save(Leases(needs, me.process, lifetime(plan, C.DEFAULT_FORKS)))
+    save(Leases(needs, me, lifetime(plan, C.DEFAULT_FORKS)))
 
 
 def load() -> Leases:
@@ -125,8 +125,10 @@ def load() -> Leases:
         with open(_path(), encoding="utf-8") as file:
             data = json.load(file)
     except FileNotFoundError:
-        return Leases({}, "", 0)
-    return Leases(**{**data, "needs": {key: _need(need) for key, need in data["needs"].items()}})
+        return Leases({}, Identity("", "", ""), 0)
+    return Leases(
+        **{**data, "me": Identity(**data["me"]), "needs": {key: _need(need) for key, need in data["needs"].items()}}
+    )
 
 
 def _need(data: Mapping[str, Any]) -> Need:
@@ -157,7 +159,7 @@ def obstacle(daemonset: str) -> str:
     need = leases.needs.get(daemonset)
     if need is None or need.begun is None:
         return ""  # it needs no lease, or is in a play that takes none
-    if is_dead(leases.process):
+    if is_dead(leases.me.process):
         return "it is left as it is, for the run that asked for a change has ended"
     if not need.confirmed:
         return nowhere([f"{node}: {why}" for node, why in leases.mute.items()])
@@ -175,7 +177,7 @@ def clock() -> float:
 
 @functools.cache
 def who() -> Identity:
-    """This run, which is the same in each of its worker processes, for they are children of one process."""
+    """This run: its worker processes are children of one process."""
     user = os.environ.get("SUDO_USER") or getpass.getuser()
     return identity(f"{user}@{socket.gethostname()}", _process(os.getppid()), C.DEFAULT_LOCAL_TMP)
 

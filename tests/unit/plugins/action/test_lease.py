@@ -108,6 +108,16 @@ def test_three_witnesses_keep_both_leases_until_they_are_given_back(estate):
     assert leases.load().witnesses() == []
 
 
+def test_a_worker_whose_controller_was_killed_asks_in_no_name_but_its_own_runs(estate, monkeypatch):
+    """Then its parent is another process, which lives for ever: nobody could take the lease from that."""
+    estate.run("anna", DEAD)
+    monkeypatch.setattr(leases, "who", lambda: Identity("init", "anna@ctl", "alive"))
+    estate.acquire()
+    assert estate.holders() == everywhere("anna")
+    estate.run("bert").acquire()
+    assert estate.holders() == everywhere("bert")
+
+
 def test_a_witness_that_does_not_answer_is_passed_over(estate):
     estate.down = {"node1", "node3"}
     estate.run("anna")

@@ -12,6 +12,7 @@ import pytest
 from ansible import constants as C
 from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Facts, Lease, Observation
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control import leases, run
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.lease import Identity
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Entry, Plan, Seen, Settings
 
 KEY = "default/agent"
@@ -140,7 +141,7 @@ def test_a_process_is_dead_when_it_has_ended(child):
 def test_what_a_run_left_behind_does_nothing_after_its_end(child):
     begin()
     found = confirm("node0")
-    leases.save(leases.Leases(found.needs, leases._process(child.pid), 60))
+    leases.save(leases.Leases(found.needs, Identity("x", "x@y", leases._process(child.pid)), 60))
     assert leases.obstacle(KEY) == ""
     child.kill()
     child.wait()
