@@ -25,6 +25,7 @@ AMID = (
     "until pid=$(" + MODULE + "); do sleep 0.02; done; done; sleep {delay}; [ -e /proc/$pid ] && {deed}'"
 )
 STAGING, SWITCHING = 1, 2  # the calls in an update
+TO_END_A_STEP = 40  # seconds
 
 
 def refused(done: Run) -> str:
@@ -36,7 +37,8 @@ def refused(done: Run) -> str:
 
 def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
     """Its process group. Ansible's workers are in sessions of their own: unless they are killed as well, they outlive
-    it and end the step that they began, and only then the run is over.
+    it and end the step that they began, and only then the run is over. Many of them may then wait for ever to tell the
+    dead one of it: the pipe to it is full, and held open by each other.
     """
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -50,6 +52,11 @@ def kill(controller: subprocess.Popen[bytes], with_workers: bool) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
     controller.wait()
+    with contextlib.suppress(AssertionError):
+        until(lambda: not any(map(is_alive, family)), TO_END_A_STEP)
+    for member in filter(is_alive, family):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
     until(lambda: not any(map(is_alive, family)))
 
 
