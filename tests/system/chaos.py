@@ -25,7 +25,7 @@ AMID = (
     "until pid=$(" + MODULE + "); do sleep 0.02; done; done; sleep {delay}; [ -e /proc/$pid ] && {deed}'"
 )
 STAGING, SWITCHING = 1, 2  # the calls in an update
-TO_END_A_STEP = 40  # seconds
+TO_END_A_STEP = 60  # seconds
 
 
 def refused(done: Run) -> str:
