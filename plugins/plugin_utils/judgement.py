@@ -318,7 +318,7 @@ def _judge_instance(entry: Entry, settings: Settings, instance: Instance, now: f
         return outdated
     when = datetime.fromtimestamp(failure.at, UTC)
     reason = (
-        f"revision {entry.wanted} failed here on {when:%Y-%m-%d at %H:%M} UTC: {failure.reason}; "
+        f"revision {entry.wanted} failed here on {when:%Y-%m-%d at %H:%M} UTC: {failure.reason.rstrip('.')}; "
         "it is not tried again until the manifest changes or -e daemonset_force=true"
     )
     return keeps_its_revision(replace(outdated, state=FAILED), reason)

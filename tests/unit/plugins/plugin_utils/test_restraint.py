@@ -34,7 +34,7 @@ from tests.unit.plugins.plugin_utils.fleet import (
 )
 
 STOPPED_OLD = {**STOPPED, "revision": "old"}
-FAILED_HERE = (Failure("older", 1.0, "x"), Failure("new", NOW, "it crashed"))
+FAILED_HERE = (Failure("older", 1.0, "x"), Failure("new", NOW, "it crashed."))
 OLD = seen(instance(revision="old"))
 REFUSED = seen(instance(revision="old", failed=FAILED_HERE))
 CURRENT = seen(instance())
