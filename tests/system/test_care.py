@@ -102,6 +102,7 @@ def test_the_budget_is_of_all_nodes_whatever_the_limit(nodes: list[Node], invent
     assert apply(inventory(), careful("blue")).code == 0
 
 
+@pytest.mark.soak
 def test_canaries_come_first_and_racks_one_after_the_other(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     names = [node.name for node in nodes]
     labels = {name: {"rack": "ab"[index % 2], "os": "old" if index == 3 else "new"} for index, name in enumerate(names)}

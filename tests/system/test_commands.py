@@ -117,6 +117,7 @@ def test_a_dry_run_tells_exactly_what_a_real_one_does(
     assert [runs(node, "ledger") for node in pair] == [False, False]
 
 
+@pytest.mark.soak
 def test_limit_narrows_what_is_touched_and_not_what_a_percentage_is_of(
     nodes: list[Node], inventory: Callable[..., Path], tmp_path: Path
 ) -> None:

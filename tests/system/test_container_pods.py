@@ -223,6 +223,7 @@ def told_by_logs_and_top(nodes: list[Node], inventory: Path, manifests: str) -> 
         assert 0 <= usage["memoryLimitPercent"] < 100
 
 
+@pytest.mark.soak
 def test_one_container_and_what_it_may(engine_nodes: list[Node], inventory: Inventory, tmp_path: Path) -> None:
     published = {"containerPort": 8080, "hostPort": 18080}
     pod = {

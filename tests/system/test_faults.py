@@ -157,7 +157,8 @@ def seconds(
     return dict(zip(("create", "update", "delete"), (b - a for a, b in itertools.pairwise(marks)), strict=True))
 
 
-@pytest.mark.parametrize("act", [pytest.param("create", marks=SOAK), "update", pytest.param("delete", marks=SOAK)])
+@pytest.mark.soak
+@pytest.mark.parametrize("act", ["create", "update", "delete"])
 def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, float]) -> None:
     chance = random.Random(act)
     words = itertools.cycle(["red", "blue"] if act == "create" else two.settle())
@@ -303,6 +304,7 @@ def test_two_applies_of_the_same(two: Estate, samplers: list[Sampler]) -> None:
             assert len(processes_since(sampler, since)) == 1, sampler.moments()
 
 
+@pytest.mark.soak
 def test_two_applies_of_different_revisions(two: Estate) -> None:
     _now, other = two.settle()
     one_goes_on(at_once(lambda: two.apply(other), lambda: two.apply("green")))

@@ -168,6 +168,7 @@ def assert_hidden(output: str, *secrets: str) -> None:
         assert base64.b64encode(value.encode()).decode() not in output
 
 
+@pytest.mark.soak
 def test_a_manifest_in_a_vault(nodes: list[Node], inventory: Callable[..., Path], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("open sesame")

@@ -196,7 +196,7 @@ def belongings(node: Node) -> list[str]:
 
 # A round damages each node in another way.
 ROUNDS = [list(DAMAGE)[start : start + 4] for start in range(0, len(DAMAGE), 4)]
-SHORT_ROUNDS = 2  # the rest is for the long tests
+SHORT_ROUNDS = 1  # the rest is for the long tests
 
 
 @pytest.mark.parametrize(

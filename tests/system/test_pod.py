@@ -332,6 +332,7 @@ def test_probes(pair: list[Node], inventory: Callable[..., Path], tmp_path: Path
     assert done.code == 0, done.output
 
 
+@pytest.mark.soak
 def test_a_daemon_that_crashes_is_reported_with_its_own_words(
     pair: list[Node], inventory: Callable[..., Path], tmp_path: Path
 ) -> None:
