@@ -15,7 +15,7 @@ from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.host i
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.control.nodes import Inventory
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.describe import Found, description
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.history import instances
-from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan
+from ansible_collections.everynode.daemonset.plugins.plugin_utils.plan import DaemonSetPlan, Plan
 from ansible_collections.everynode.daemonset.plugins.plugin_utils.status import as_items
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -43,26 +43,29 @@ class ActionModule(ActionBase):
         def for_people() -> str:
             texts = []
             seen = observed(inventory, options["observed"], plan.nodes, task_vars)
+            manifests = self._manifests(task_vars, options["manifests"], plan, inventory)
             for daemonset in plan.daemonsets:
                 settings = daemonset.settings
                 running = sum(one.running for one in instances(seen, settings.namespace, settings.name).values())
                 of_nodes = {node: found[settings.key] for node, found in details.items() if settings.key in found}
-                manifest = self._manifest(task_vars, options["manifests"], daemonset, inventory)
                 found = Found(running, of_nodes, time.time())
-                texts.append(description(manifest, daemonset, found, terminal.WIDTH))
+                texts.append(description(manifests[settings.key], daemonset, found, terminal.WIDTH))
             return "\n\n\n".join(texts)
 
         terminal.show(items, options["output"], options["output_file"], for_people)
         result.update(changed=False, daemonsets=items["items"])
         return result
 
-    def _manifest(
-        self, task_vars: Mapping[str, Any], manifests: list[Any], daemonset: DaemonSetPlan, inventory: Inventory
-    ) -> dict[str, Any]:
-        """As one of its nodes has it, which for a template is not as every node has it."""
-        for entry in sorted(daemonset.entries, key=lambda entry: not entry.should_run):
-            loaded = declaration.load_manifests(self, task_vars, manifests, [entry.node], inventory)
-            for one in loaded[entry.node].daemonsets:
-                if one.key == daemonset.settings.key:
-                    return one.object
-        raise AssertionError(f"{daemonset.settings.key} is planned, and declared on no node")
+    def _manifests(
+        self, task_vars: Mapping[str, Any], manifests: list[Any], plan: Plan, inventory: Inventory
+    ) -> dict[str, dict[str, Any]]:
+        """By DaemonSet, as one of its nodes has it, which for a template is not as every node has it."""
+        nodes = {one.settings.key: _declares(one) for one in plan.daemonsets}
+        loaded = declaration.load_manifests(self, task_vars, manifests, dict.fromkeys(nodes.values()), inventory)
+        return {one.key: one.object for key, node in nodes.items() for one in loaded[node].daemonsets if one.key == key}
+
+
+def _declares(daemonset: DaemonSetPlan) -> str:
+    """A node for which it is declared, if possible one that should run it."""
+    declared = [entry for entry in daemonset.entries if entry.wanted]
+    return min(declared, key=lambda entry: not entry.should_run).node

@@ -61,7 +61,6 @@ class _Witness:
         self._options = options
         self._name: str = options["witness"]
         self._leases = leases.load()
-        self._me = self._leases.me
         self._seconds: int = options["seconds"] or self._leases.seconds
 
     def acquire(self) -> None:
@@ -88,7 +87,7 @@ class _Witness:
         for key in wanted:
             self._leases.needs[key].begin()
         asked_at = leases.clock()
-        answer = self._ask(leasing.taking(self._me, wanted, self._seconds))
+        answer = self._ask(leasing.taking(self._leases.me, wanted, self._seconds))
         for key in answer.taken:
             self._leases.needs[key].confirm(self._name, asked_at, self._seconds)
         replaceable = {
@@ -119,7 +118,7 @@ class _Witness:
     def release(self) -> None:
         kept = self._leases.kept_by(self._name)
         if kept:
-            self._ask(leasing.releasing(self._me, kept))
+            self._ask(leasing.releasing(self._leases.me, kept))
         for key in kept:
             del self._leases.needs[key].confirmed[self._name]
         leases.save(self._leases)

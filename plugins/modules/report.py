@@ -20,12 +20,6 @@ options:
     description:
       - What to print. With V(wide) there are kubectl's other columns, and a line for each instance. JSON (on one line)
         and YAML are not printed if there is an O(output_file).
-    type: str
-    choices: [table, wide, json, yaml]
-    default: table
-  output_file:
-    description: A file on the control node to write the JSON to, or YAML if its name ends in C(.yaml) or C(.yml).
-    type: path
   metrics_file:
     description:
       - A file on the control node to write metrics to, for the textfile collector of Prometheus' node_exporter.
@@ -39,10 +33,10 @@ options:
     type: path
   observed:
     description: The variable that M(everynode.daemonset.observe) was registered as; the nodes' pasts are in it.
-    type: str
-    default: everynode_observed
 extends_documentation_fragment:
   - everynode.daemonset.attributes
+  - everynode.daemonset.printed
+  - everynode.daemonset.printed.observed
 author:
   - everynode contributors (@everynode)
 seealso:

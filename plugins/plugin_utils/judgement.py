@@ -8,7 +8,7 @@ Pure. What the DaemonSet as a whole makes of it (order, budget, pauses) is in pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,7 @@ STAGE = "stage"
 STAGED_STEPS = (CREATE, REPLACE, REPAIR)
 UPDATES = (REPLACE, RESTART)  # what a rollout consists of
 REPAIRS = (REPAIR, RESTORE)
+STOPPING = (*UPDATES, *REPAIRS)  # what ends a process that may serve
 
 REMOVALS = {  # what becomes of the instances of a DaemonSet of which there is to be none, and why
     DELETING: "it is being deleted",
@@ -183,7 +184,7 @@ class Entry:
     topology: str = ""
     selected: bool = True  # whether something may be done here, by --limit
     runtime: str = ""  # what runs the instance that is there
-    damage: str = ""  # what is not as the revision that it has wants it
+    damage: str = ""  # what is not as it was put there
     updated: bool = False  # whether that is of the wanted revision, and no restart of it is due
     ready_for: float | None = None  # seconds
     failed: bool = False  # the wanted revision failed here once, and was not forced
@@ -261,7 +262,7 @@ def judge(settings: Settings, node: str, wanted: Wanted, seen: Seen) -> Entry:
         entry = _judge_instance(_looked_at(entry, settings, instance, facts.now), settings, instance, facts.now)
     if entry.step in UPDATES and settings.policy.window:
         entry = replace(entry, opens=closed_until(settings.policy.window, facts.now, facts.utc_offset))
-    if settings.turn and entry.step in (*UPDATES, *REPAIRS):
+    if settings.turn and entry.step in STOPPING:
         entry = replace(entry, waits=settings.turn.closed(facts.now))
     if entry.step != NONE and facts.veto:
         entry = replace(entry, state=HELD, step=NONE, reason=f"{VETO} says: {facts.veto} ({entry.reason})")
@@ -275,7 +276,7 @@ def _looked_at(entry: Entry, settings: Settings, instance: Instance, now: float)
         present=True,
         revision=instance.revision,
         runtime=instance.runtime,
-        damage="" if instance.revision is None else _words(instance.damage),
+        damage="; ".join(instance.damage),
     )
     return replace(
         entry,
@@ -331,21 +332,21 @@ def kept_back(entry: Entry, reason: str, blocked: bool = False) -> Entry:
 
 def keeps_its_revision(entry: Entry, reason: str, blocked: bool = False) -> Entry:
     """It is not updated, for that reason; damage to what it has is mended nevertheless."""
-    if not entry.damage:
+    if entry.revision is None or not entry.damage:
         return kept_back(entry, reason, blocked)
     return replace(entry, step=RESTORE, reason=f"{entry.damage}; it keeps its revision: {reason}", blocked=blocked)
 
 
 def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Entry:
     if instance.revision is None:
-        return replace(entry, state=DAMAGED, step=REPAIR, reason=_words(instance.damage))
+        return replace(entry, state=DAMAGED, step=REPAIR, reason=entry.damage)
     # Stopped or damaged by hand counts as deleted: what is created then is of the current revision, under OnDelete too.
     if settings.on_delete and instance.intact:
         return replace(entry, state=OUTDATED, reason=WAITS_FOR_DELETION)
     reason = "it has an older revision"
     if not _same_runtime(entry):
         reason = f"it runs under {entry.runtime} and should run under {entry.wanted_runtime}"
-    trouble = _words(instance.damage) or instance.reason
+    trouble = entry.damage or instance.reason
     if trouble:
         reason += f"; {trouble}"
     return replace(entry, state=OUTDATED, step=REPLACE, reason=reason)
@@ -353,7 +354,7 @@ def _judge_outdated(entry: Entry, settings: Settings, instance: Instance) -> Ent
 
 def _judge_current(entry: Entry, settings: Settings, instance: Instance, now: float) -> Entry:
     if not instance.intact or not instance.running:
-        reason = _words(instance.damage) or instance.reason or "it is not running"
+        reason = entry.damage or instance.reason or "it is not running"
         return replace(entry, state=DAMAGED, step=REPAIR, reason=reason)
     if instance.restart_due:  # Kubernetes makes a new revision of that, so the instance counts as outdated
         if settings.on_delete:
@@ -384,7 +385,3 @@ def _is_available(instance: Instance, min_ready_seconds: int, now: float) -> boo
     if not instance.ready or not min_ready_seconds:
         return instance.ready
     return instance.ready_since is not None and instance.ready_since + min_ready_seconds <= now
-
-
-def _words(damage: Sequence[str]) -> str:
-    return "; ".join(damage)

@@ -39,12 +39,12 @@ from .judgement import (
     OUTDATED,
     REMOVE,
     REPAIR,
-    REPAIRS,
     REPLACE,
     RESTART,
     RESTORE,
     STAGE,
     STAGED_STEPS,
+    STOPPING,
     SWITCH,
     UNREACHABLE,
     UNREADY,
@@ -339,7 +339,7 @@ def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
             return REMOVE
         if entry.node in created or entry.step == WAIT or (entry.node in deleted and not entry.ready):
             return CREATE
-        return SWITCH if entry.step in (*UPDATES, *REPAIRS) else ""
+        return SWITCH if entry.step in STOPPING else ""
 
     phases = [phase(entry) for entry in entries]
     return [
@@ -350,7 +350,7 @@ def _in_phases(settings: Settings, entries: Sequence[Entry]) -> list[Entry]:
 
 def _pod(entry: Entry) -> Pod:
     """An instance as the controller sees it; a damaged one is to be replaced as one of an old revision is."""
-    old = entry.step in (*UPDATES, *REPAIRS)
+    old = entry.step in STOPPING
     return Pod(entry.node, entry.node, "old" if old else "new", ready=entry.ready, created=entry.created or 0)
 
 

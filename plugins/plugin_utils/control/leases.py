@@ -175,7 +175,6 @@ def clock() -> float:
 # ------------------------------------------------------------------------------------------------------------ processes
 
 
-@functools.cache
 def who() -> Identity:
     """This run: its worker processes are children of one process."""
     user = os.environ.get("SUDO_USER") or getpass.getuser()

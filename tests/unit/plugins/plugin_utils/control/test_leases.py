@@ -22,9 +22,6 @@ NODES = [f"node{number}" for number in range(6)]
 @pytest.fixture(autouse=True)
 def folder_of_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(C, "DEFAULT_LOCAL_TMP", str(tmp_path))
-    leases.who.cache_clear()
-    yield
-    leases.who.cache_clear()
 
 
 def looked(*found):
