@@ -330,6 +330,8 @@ def test_probes(pair: list[Node], inventory: Callable[..., Path], tmp_path: Path
     until(lambda: is_ready(True))
     done = play("status", inventory(pair), daemonset_manifests=manifests)
     assert done.code == 0, done.output
+    journal = node.run(f"journalctl --unit=everynode.default.{NAME}._probes.service --output=cat").stdout
+    assert "repeated too quickly" not in journal, "systemd takes frequent probes for a service that cannot start"
 
 
 @pytest.mark.soak

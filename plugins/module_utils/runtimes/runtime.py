@@ -198,8 +198,10 @@ class Runtime:
 
     def _prober(self) -> list[str]:
         lines = self.head("Probes of DaemonSet {namespace}/{name}".format(**self.definition))
-        # Without the limit every probe would leave systemd's «Starting» and «Finished» in the journal.
+        # Probes may come oftener than systemd lets a service start; and without a limit to its log every one of them
+        # would leave «Starting» and «Finished» in the journal.
         return lines + [
+            "StartLimitIntervalSec=0",
             "",
             "[Service]",
             "Type=oneshot",
