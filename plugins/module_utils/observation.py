@@ -98,12 +98,12 @@ echo "utc_offset=$2"
 if [ -e /etc/everynode/hold ]; then
     veto=
     read -r veto </etc/everynode/hold
-    echo "veto=${veto:-no reason is given}"
+    printf 'veto=%s\n' "${veto:-no reason is given}"
 fi
 if [ -e /etc/everynode/drained ]; then
     drained=
     read -r drained </etc/everynode/drained
-    echo "drained=${drained:-somebody}"
+    printf 'drained=%s\n' "${drained:-somebody}"
 fi
 programs=
 for candidate in "$root"/.program/*/; do
@@ -131,7 +131,7 @@ grep -s '^X-Everynode-Instance=' /dev/null "$@"
 cd /etc/containers/systemd 2>/dev/null && grep -s '^X-Everynode-Instance=' /dev/null everynode.*.kube
 everynode_containers() {
     names=$(timeout 30 "$1" ps --all --quiet --no-trunc --filter label=everynode.instance 2>&1) || {
-        echo "trouble=$names"
+        printf 'trouble=%s\n' "$names"
         return
     }
     if [ -n "$names" ]; then timeout 30 "$1" container inspect --format "$2" $names; fi
@@ -163,8 +163,8 @@ for directory in "$root"/*/*/; do
     echo "=== instance ${directory#"$root"/}"
     current=$(readlink "$directory/current")
     echo "current=$current"
-    if [ -f "$directory/record.json" ]; then echo "record=$(cat "$directory/record.json")"; fi
-    if [ -f "$directory/containers.json" ]; then echo "made=$(cat "$directory/containers.json")"; fi
+    if [ -f "$directory/record.json" ]; then printf 'record=%s\n' "$(cat "$directory/record.json")"; fi
+    if [ -f "$directory/containers.json" ]; then printf 'made=%s\n' "$(cat "$directory/containers.json")"; fi
     if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints
     then
         found=$(everynode_listing)

@@ -62,11 +62,13 @@ def batches(run: Run) -> list[list[str]]:
 def test_a_hold_forbids_every_change_on_its_node(nodes: list[Node], inventory: Callable[..., Path]) -> None:
     pair = nodes[:2]
     assert apply(inventory(pair), careful("black")).code == 0
-    pair[0].run("mkdir -p /etc/everynode; echo 'measuring until Friday, ask Ada' >/etc/everynode/hold")
+    pair[0].run(
+        r"mkdir -p /etc/everynode; printf '%s\n' 'measuring \current until Friday, ask Ada' >/etc/everynode/hold"
+    )
     before = standing(pair[:1])
     held = apply(inventory(pair), careful("blue"))
     assert held.code != 0
-    assert "measuring until Friday, ask Ada" in held.output
+    assert r"measuring \current until Friday, ask Ada" in held.output
     assert differences(before, standing(pair[:1])) == {}
     assert held.node(pair[0].name)["state"] == "held"
     assert held.node(pair[1].name)["state"] == "up to date"

@@ -46,7 +46,7 @@ def annal(colour: str, **annotations: str) -> list[dict[str, Any]]:
             "terminationGracePeriodSeconds": 1,
             "volumes": [{"name": "paint", "configMap": {"name": "paint"}}],
         },
-        {"kubernetes.io/change-cause": f"painted {colour}", **annotations},
+        {"kubernetes.io/change-cause": f"painted {colour} \\new", **annotations},
         image="host:///bin/sh",
         args=["-c", "cat /etc/paint/colour; echo $SECRET; sleep infinity"],
         env=[{"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "colour"}}}],
@@ -77,7 +77,7 @@ def test_history_and_undo(pair: list[Node], on: Callable[..., Run]) -> None:
     for colour in ("black", "blue"):
         assert on("apply", *annal(colour)).code == 0
     told = on("history", *annal("blue"), daemonset_output="table")
-    assert table(told) == [("1", "painted black", "0"), ("2", "painted blue", "2")]
+    assert table(told) == [("1", r"painted black \new", "0"), ("2", r"painted blue \new", "2")]
     (item,) = told.items
     assert item["metadata"] == {"namespace": "default", "name": NAME}
     assert [one.keys() for one in item["revisions"]] == [{"revision", "changeCause", "hashes", "nodes"}] * 2
@@ -88,8 +88,8 @@ def test_history_and_undo(pair: list[Node], on: Callable[..., Run]) -> None:
     for node in pair:
         assert said(node) == ["black", "black"], "configuration and secrets come back together"
     assert table(on("history", *annal("blue"), daemonset_output="table")) == [
-        ("2", "painted blue", "0"),
-        ("3", "painted black", "2"),
+        ("2", r"painted blue \new", "0"),
+        ("3", r"painted black \new", "2"),
     ]
 
     before = invocations(pair, NAME)
