@@ -13,9 +13,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any
 
-from . import program
+from . import confirmation, program
 from .commands import run_command
 from .units import systemctl
 
@@ -31,6 +30,7 @@ def arm(namespace: str, name: str, python: str, seconds: float, act: str = "put_
     command = [
         "systemd-run",
         "--quiet",
+        "--no-ask-password",
         "--collect",
         f"--unit={unit}",
         f"--description=Unless it is told that all is well, everynode does this for {namespace}/{name}: {act}",
@@ -46,11 +46,10 @@ def arm(namespace: str, name: str, python: str, seconds: float, act: str = "put_
     return unit
 
 
-def disarm(record: dict[str, Any]) -> None:
+def disarm(directory: str) -> None:
     """Only the timer: what it has started already goes on, and finds that it is not needed any more."""
-    if record["unconfirmed"] is not None:
-        stop(record["unconfirmed"]["timer"])
-        record["unconfirmed"] = None
+    for pending in confirmation.withdraw(directory):
+        stop(pending.timer)
 
 
 def stop(timer: str) -> None:

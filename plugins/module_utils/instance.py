@@ -21,7 +21,21 @@ import subprocess
 import time
 from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from . import engine, events, files, foreign, guard, images, keeper, observation, pods, program, stand_in, units
+from . import (
+    confirmation,
+    engine,
+    events,
+    files,
+    foreign,
+    guard,
+    images,
+    keeper,
+    observation,
+    pods,
+    program,
+    stand_in,
+    units,
+)
 from . import record as records
 from .commands import run_command
 from .difference import Difference
@@ -192,16 +206,18 @@ class Enforcer:
         with self._lock():
             self._refuse_veto()
             self._refuse_drained()
-            found = self.observe()
-            changes = _is_another(found, definition)
-            former = self._former() if found and found.ready and changes else None
+            placed, changes = self._placed(), not self._is_placed(definition)
+            proven = changes and not self.check_mode and self._last_good() == self._in_place()
+            found = None if proven else self.observe()
+            former = self._former() if changes and (proven or found and found.ready) else None
             if terms.restart or not _is_as_wanted(found, definition):
                 rendered = stage(runtime, found)
                 if changes:
                     self.staging = list(self.actions)
                 self._switch(runtime, rendered, found, terms)
                 if self.actions:
-                    self._tell(NORMAL, *_what_was_done(found, definition, terms))
+                    damage = found.damage if found else ()
+                    self._tell(NORMAL, *_what_was_done(placed, damage, definition, terms))
         if self.check_mode:
             return
         try:
@@ -227,24 +243,28 @@ class Enforcer:
                 raise InstanceError(
                     f"{self.key}: revision {folder} was not confirmed in time, so {record['revision']} runs again"
                 )
-            guard.disarm(record)
-            records.save(self.directory, record)
+            guard.disarm(self.directory)
             self._settle(folder)
-            self._tell(NORMAL, "Confirmed", f"revision {observation.hash_of(folder)}: the node can still be reached")
+            self._tell(NORMAL, "Confirmed", confirmation.words(folder))
 
     def put_back_unconfirmed(self, timer: str) -> None:
         """What the timer does. A revision that this happens to twice is not tried again by itself."""
         with self._lock():
             record = records.load(self.directory)
-            if record["unconfirmed"] is None or record["unconfirmed"]["timer"] != timer:
+            failed = record["revision"]
+            pending = confirmation.pending(self.directory, failed)
+            if pending is None or pending.timer != timer:
                 return
-            failed, former = record["revision"], self._revision(record["unconfirmed"]["former"], 0)
+            former = self._revision(pending.former, 0)
             if former is None:
                 return  # nothing to go back to: better this one than none
             if record["unheard"] == failed:
                 _add_failure(record, failed, "nobody confirmed it in time, twice: does it cut the node off?")
-            record.update(unconfirmed=None, unheard=failed)
+            record.update(good=pending.former, unheard=failed)
             records.save(self.directory, record)
+            if not confirmation.claim(self.directory, failed):
+                self._settle(failed)
+                return
             self._switch(former, former.render(), None, self._as_before(former))
             message = "nobody confirmed revision {} in time, revision {} was put back"
             self._tell(WARNING, "Reverted", message.format(*map(observation.hash_of, (failed, former.folder))))
@@ -284,7 +304,7 @@ class Enforcer:
             own_units = self._own_units()
             record = records.load(self.directory)
             if not self.check_mode:
-                guard.disarm(record)
+                guard.disarm(self.directory)
             containers = self._own_containers(record["runtime"])
             for unit in own_units:
                 self.difference.of_file(unit_path(unit), files.read(unit_path(unit)), None)
@@ -298,11 +318,7 @@ class Enforcer:
     def _placed(self) -> tuple[str | None, str]:
         """Revision and runtime of what was put in place here, as `observe` sees them, with no look at what runs."""
         record = (files.read(os.path.join(self.directory, "record.json")) or b"").decode("utf-8", "replace")
-        try:
-            current = os.readlink(os.path.join(self.directory, "current"))
-        except OSError:
-            current = ""
-        return observation.placed(record.partition("\n")[0], current)
+        return observation.placed(record.partition("\n")[0], self._in_place() or "")
 
     def _is_placed(self, definition: Mapping[str, Any]) -> bool:
         return self._placed() == (definition["revision"], definition["runtime"])
@@ -703,10 +719,11 @@ class Enforcer:
         now only counts for somebody who finds it unconfirmed in the record.
         """
         now, revision = time.time(), runtime.folder
-        former = record["revision"]
+        former, last_good = record["revision"], self._last_good()
         if terms.undo and former not in (None, revision):
             _add_failure(record, former, observation.UNDONE)
-        self._arm(runtime, record, terms)
+        if last_good == former == record["unheard"]:
+            record["unheard"] = None  # it was confirmed in the end
         record.update(
             runtime=runtime.definition["runtime"],
             revision=revision,
@@ -716,6 +733,7 @@ class Enforcer:
             history=_history_with(record["history"], revision, now, terms),
             restart=None,
         )
+        self._arm(runtime, record, terms, (last_good, former))
         for folder in {os.path.dirname(path) for path in rendered.unit_files()}:
             ours = not os.path.isdir(folder) or folder in _made_by_us()
             os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -725,15 +743,25 @@ class Enforcer:
         for path, file in exchanged.items():
             files.prepare(path, file)
 
-    def _arm(self, runtime: Runtime, record: dict[str, Any], terms: Terms) -> None:
-        """Have a timer put the former revision back, if there is one that can be, and somebody to confirm the new."""
-        guard.disarm(record)
-        former = next((one for one in (record["good"], record["revision"]) if one and self._is_whole(one)), None)
+    def _arm(self, runtime: Runtime, record: Mapping[str, Any], terms: Terms, candidates: Iterable[str | None]) -> None:
+        """Have a timer put a former revision back, if there is one that can be, and somebody to confirm the new."""
+        guard.disarm(self.directory)
+        former = next((one for one in candidates if one and self._is_whole(one)), None)
         if not terms.confirm or former in (None, runtime.folder):
             return
         seconds = seconds_to_replace(runtime.definition, self.timeout) + terms.confirm
         timer = guard.arm(self.namespace, self.name, node_python(), seconds)
-        record["unconfirmed"] = {"former": former, "timer": timer}
+        limit = min(1, runtime.definition["revisionHistoryLimit"])  # of images, only those of the latest are kept
+        stays = former in _kept(record["history"], runtime.folder, limit)
+        confirmation.note(
+            self.directory, runtime.folder, confirmation.Unconfirmed(former, timer, "" if stays else "settle")
+        )
+
+    def _last_good(self) -> str | None:
+        """The last revision that was ready, and confirmed if somebody was to."""
+        record = records.load(self.directory)
+        pending = confirmation.pending(self.directory, record["good"] or "")
+        return pending.former if pending else record["good"]
 
     def _is_whole(self, folder: str) -> bool:
         return os.path.exists(os.path.join(self.directory, "revisions", folder, "definition.json"))
@@ -777,7 +805,6 @@ class Enforcer:
         for unit in units:
             for note in (".backoff", ".json"):
                 keeper.forget(os.path.join(RUN, unit + note))
-        systemctl("reset-failed", "--", *units, check=False)
         systemctl("start", "--no-block", "--", *units)
 
     # ---------------------------------------------------------------------------------------------- how it has gone
@@ -785,17 +812,18 @@ class Enforcer:
     def _remember_failure(self, runtime: Runtime, error: str) -> None:
         record = records.load(self.directory)
         _add_failure(record, runtime.folder, error.split("\n")[0])
-        guard.disarm(record)
+        guard.disarm(self.directory)
         records.save(self.directory, record)
         self._tell(WARNING, "Failed", "revision {}: {}".format(runtime.definition["revision"], _gist(error)))
 
     def _settle(self, folder: str) -> None:
-        """It is ready; unless it has yet to be confirmed it is the last good revision now, and older ones may go."""
+        """It is ready; unless it has yet to be confirmed it is the last good revision now. Older ones may go."""
         record = records.load(self.directory)
-        if record["revision"] != folder or record["unconfirmed"] is not None:
+        if record["revision"] != folder:
             return
         record["good"] = folder
-        record["unheard"] = record["unheard"] if record["unheard"] != folder else None
+        if record["unheard"] == folder and confirmation.pending(self.directory, folder) is None:
+            record["unheard"] = None
         record["failed"] = [entry for entry in record["failed"] if entry["revision"] != observation.hash_of(folder)]
         records.save(self.directory, record)
         runtime = self._former()
@@ -806,10 +834,10 @@ class Enforcer:
 
     def _prune(self, limit: int) -> None:
         """Keep the current revision and as many others as revisionHistoryLimit says, as Kubernetes counts them."""
-        record = records.load(self.directory)
-        current = os.path.basename(os.readlink(os.path.join(self.directory, "current")))
-        old = [entry["revision"] for entry in record["history"] if entry["revision"] != current]
-        keep = {current, *(old[-limit:] if limit else [])}
+        record, current = records.load(self.directory), self._in_place() or ""
+        pending = confirmation.pending(self.directory, current)
+        needed = {current, *([pending.former] if pending else [])}
+        keep = {*needed, *_kept(record["history"], current, limit)}
         folder = os.path.join(self.directory, "revisions")
         for name in os.listdir(folder):
             if name not in keep:
@@ -822,7 +850,7 @@ class Enforcer:
             if name not in used:
                 files.remove(os.path.join(archives, name))
         record["history"] = [entry for entry in record["history"] if entry["revision"] in keep]
-        images.forget(self.directory, record, {current, *old[-1:]})
+        images.forget(self.directory, record, {*needed, *_kept(record["history"], current, 1)})
         records.save(self.directory, record)
 
     def _remove_directories(self, record: dict[str, Any]) -> None:
@@ -864,13 +892,17 @@ class Enforcer:
             return contextlib.nullcontext()  # it only looks, and a lock's file would be a change
         return InstanceLock(os.path.join(RUN, f"{self.namespace}.{stand_in.instance_of(self.name)}.instance"), self.key)
 
-    def _former(self) -> Runtime | None:
-        """The revision that is in place, if it still says what it is."""
+    def _in_place(self) -> str | None:
+        """The revision that is in place, by its folder's name."""
         try:
-            folder = os.path.basename(os.readlink(os.path.join(self.directory, "current")))
+            return os.path.basename(os.readlink(os.path.join(self.directory, "current")))
         except OSError:
             return None
-        return self._revision(folder, 0)
+
+    def _former(self) -> Runtime | None:
+        """The revision that is in place, if it still says what it is."""
+        folder = self._in_place()
+        return self._revision(folder, 0) if folder else None
 
     def _revision(self, folder: str, min_ready_seconds: int) -> Runtime | None:
         """A revision that lies on the disk, if it still says what it is."""
@@ -919,18 +951,27 @@ def _stood_in(runtime: Runtime) -> str:
     return "let another instance of revision {} serve meanwhile".format(runtime.definition["revision"])
 
 
-def _what_was_done(found: Instance | None, definition: Mapping[str, Any], terms: Terms) -> tuple[str, str]:
-    """As an event's reason and message."""
+def _kept(history: Sequence[Mapping[str, Any]], current: str, limit: int) -> list[str]:
+    """As many of the other revisions as revisionHistoryLimit says, the latest."""
+    others = [entry["revision"] for entry in history if entry["revision"] != current]
+    return others[-limit:] if limit else []
+
+
+def _what_was_done(
+    placed: tuple[str | None, str], damage: Sequence[str], definition: Mapping[str, Any], terms: Terms
+) -> tuple[str, str]:
+    """As an event's reason and message. ``placed``: revision and runtime that were in place, with this damage."""
+    before, runtime = placed
     revision = "revision {}".format(definition["revision"])
-    if found is None or found.revision is None:
+    if before is None:
         return "Created", f"{revision} was put in place"
-    if found.revision != definition["revision"]:
-        return "Undone" if terms.undo else "Updated", f"from revision {found.revision} to {revision}"
-    if found.runtime != definition["runtime"]:
-        return "Moved", "from {} to {}".format(found.runtime, definition["runtime"])
-    if found.intact:
+    if before != definition["revision"]:
+        return "Undone" if terms.undo else "Updated", f"from revision {before} to {revision}"
+    if runtime != definition["runtime"]:
+        return "Moved", "from {} to {}".format(runtime, definition["runtime"])
+    if not damage:
         return "Restarted", f"{revision}, because somebody asked for it"
-    return "Repaired", "; ".join(found.damage)
+    return "Repaired", "; ".join(damage)
 
 
 def _what_was_noted(before: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ ROOT = "/var/lib/everynode"
 RUN = "/run/everynode"
 VETO = "/etc/everynode/hold"
 DRAINED = "/etc/everynode/drained"
+UNCONFIRMED = "unconfirmed."  # begins the name of an instance's file, and a revision's folder ends it: see guard.py
 PROGRAMS = ROOT + "/.program"  # what a control node may run here without a module, see program.py
 UNIT_DIRECTORY = "/etc/systemd/system"
 QUADLET_DIRECTORY = "/etc/containers/systemd"
@@ -163,6 +164,7 @@ for directory in "$root"/*/*/; do
     echo "=== instance ${directory#"$root"/}"
     current=$(readlink "$directory/current")
     echo "current=$current"
+    if [ -e "$directory/unconfirmed.${current##*/}" ]; then echo unconfirmed=yes; fi
     if [ -f "$directory/record.json" ]; then printf 'record=%s\n' "$(cat "$directory/record.json")"; fi
     if [ -f "$directory/containers.json" ]; then printf 'made=%s\n' "$(cat "$directory/containers.json")"; fi
     if [ -n "$current" ] && cd "$directory/$current" 2>/dev/null && read -r expected rest 2>/dev/null <fingerprints
@@ -610,7 +612,7 @@ def _instance(
         created=_time(record.get("created")),
         history=_history(record),
         failed=_failures(record),
-        confirmed=record.get("unconfirmed") is None,
+        confirmed="unconfirmed" not in values,
         paused=str(record.get("paused") or ""),
         passed=_passed(record),
         restart_due=_time(record.get("restart")) is not None,

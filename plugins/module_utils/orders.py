@@ -30,7 +30,6 @@ from .instance import Enforcer, Terms
 from .masking import without
 from .runtimes.runtime import node_python
 
-RESULT = "everynode-result "  # what the program prints before its result, for a login may print something too
 DEFAULT_TIMEOUT = 60
 
 
@@ -86,7 +85,7 @@ def main() -> int:
     """The program's: one request, as its argument (which anybody on the node can read) or on its standard input."""
     request = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
     result = carry_out(request)
-    sys.stdout.write(RESULT + json.dumps(result) + "\n")
+    sys.stdout.write(program.RESULT + json.dumps(result) + "\n")
     return 1 if result.get("failed") else 0
 
 

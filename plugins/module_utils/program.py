@@ -20,6 +20,7 @@ from .files import File
 from .observation import PROGRAMS
 from .sources import PACKAGE, source_of
 
+RESULT = "everynode-result "  # what the program prints before its result, for a login may print something too
 KEPT_SECONDS = 86400.0  # another version may yet be asked to put a revision back
 MAIN = """\
 import os

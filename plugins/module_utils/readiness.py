@@ -26,7 +26,7 @@ def wait_ready(runtime: Runtime, timeout: float) -> None:
     targets = runtime.targets()
     # How often each container, and from the first look on each unit, was restarted before we began to wait.
     before = {one.name: one.restarts for one in _containers_of(runtime)}
-    pause = 0.2
+    pause = _first_pause(targets)
     ready_since: float | None = None
     while True:
         time.sleep(pause)
@@ -39,6 +39,15 @@ def wait_ready(runtime: Runtime, timeout: float) -> None:
         hopeless = [unit for unit, _why, restarts in waiting if restarts >= HOPELESS_RESTARTS]
         if waiting and (now > deadline or hopeless):
             raise InstanceError(_failure(runtime, waiting, timeout if not hopeless else None))
+
+
+def _first_pause(targets: Mapping[str, keeper.Target]) -> float:
+    """Seconds before which asking is in vain, but not so many that what cannot start at all is seen late."""
+
+    def soonest(probes: Mapping[str, Mapping[str, Any]]) -> float:
+        return float(probes["readiness"].get("initialDelaySeconds") or 0) if "readiness" in probes else STEADY
+
+    return max([0.3, *(min(soonest(target.probes), STEADY) + 0.1 for target in targets.values())])
 
 
 def _containers_of(runtime: Runtime) -> list[Container]:

@@ -15,11 +15,11 @@ from .observation import QUADLET_DIRECTORY, RUN, UNIT_DIRECTORY
 
 
 def systemctl(*arguments: str, check: bool = True) -> str:
-    process = run_command(["systemctl", *arguments], capture_output=True)
+    process = run_command(["systemctl", "--no-ask-password", *arguments], capture_output=True)
+    output, words = (stream.decode("utf-8", "replace") for stream in (process.stdout, process.stderr))
     if check and process.returncode:
-        words = process.stderr.decode("utf-8", "replace").strip() or process.stdout.decode("utf-8", "replace").strip()
-        raise OSError("systemctl {} failed: {}".format(" ".join(arguments), words))
-    return process.stdout.decode("utf-8", "replace")
+        raise OSError("systemctl {} failed: {}".format(" ".join(arguments), words.strip() or output.strip()))
+    return output
 
 
 def show(units: Sequence[str], *properties: str) -> dict[str, dict[str, str]]:
@@ -78,12 +78,17 @@ def stop(units: Sequence[str], lost: bool = False) -> None:
 
     ``lost``: their files are gone, and so they may be themselves by now.
     """
+    trouble = ""
     for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
-        if some:
-            systemctl("stop", "--", *some, check=not lost)
-    left = still_running(units)
+        try:
+            if some:
+                systemctl("stop", "--", *some)
+        except OSError as error:
+            trouble = str(error)
+    # systemd has waited for their end, if it says that all is well.
+    left = still_running(units) if trouble or lost else []
     if left:
-        raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
+        raise InstanceError("could not be stopped: {} ({}). Nothing was changed.".format(", ".join(left), trouble))
 
 
 def unit_of_file(path: str) -> str:

@@ -22,7 +22,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
-from ...module_utils import observation, orders, program
+from ...module_utils import confirmation, observation, program
 from .. import details
 from ..plan import UNREACHABLE, UNUSABLE, Seen, Settings
 from ..words import last_line
@@ -112,13 +112,11 @@ class Host:
         printed = self._printed(observation.SCRIPT, patience)
         if isinstance(printed, Seen):
             return printed
-        try:
-            found = observation.parse(printed["stdout"])
-        except ValueError as error:
-            return Seen(None, UNUSABLE, last_line(printed["stderr"]) if printed["rc"] else str(error))
-        self._programs = found.facts.programs
-        self.seen = Seen(found, "", "")
-        return self.seen
+        seen = _read(printed)
+        if seen.observation is not None:
+            self._programs = seen.observation.facts.programs
+            self.seen = seen
+        return seen
 
     def ask(self, question: details.Question, patience: int) -> dict[str, Any] | Seen:
         """By namespace/name, events, log lines and usage; or why nobody knows. Never raises."""
@@ -193,14 +191,17 @@ class Host:
         self._order(outcome, settings.names, {**order, "minReadySeconds": settings.min_ready_seconds})
         return outcome
 
-    def confirm(self, instance: Mapping[str, Any], revision: str) -> Outcome:
+    def confirm(self, instance: Mapping[str, Any], revision: str) -> None:
         """Tell the node that it can be reached, over a connection of its own: an old one may outlive what it needs."""
-        outcome = Outcome()
         connection = self._action._connection
         if type(connection).reset is not ConnectionBase.reset:
             connection.reset()
-        self._order(outcome, instance, {"act": "confirmed", "revision": revision})
-        return outcome
+        script = confirmation.script(instance["namespace"], instance["name"], revision)
+        printed = self._shell(script + observation.SCRIPT)
+        if confirmation.CONFIRMED in printed["stdout"].splitlines():
+            self.seen = _read(printed)
+        else:
+            self._order(Outcome(), instance, {"act": "confirmed", "revision": revision})
 
     def note(self, instance: Mapping[str, Any], values: Mapping[str, Any]) -> Outcome:
         """Have the node's record say so; see record.py."""
@@ -251,13 +252,13 @@ class Host:
         printed = self._action._low_level_execute_command(
             os.path.join(program.folder(OWN_PROGRAM), "run"), in_data=json.dumps(plain(request)).encode()
         )
-        lines = [line for line in printed["stdout"].splitlines() if line.startswith(orders.RESULT)]
+        lines = [line for line in printed["stdout"].splitlines() if line.startswith(program.RESULT)]
         if not lines:
             if printed["rc"] in (126, 127):
                 return None
             why = last_line(printed["stderr"] or printed["stdout"] or "was it killed?")
             return {"failed": True, "msg": f"{NO_RESULT}, exit status {printed['rc']}: {why}"}
-        result: Mapping[str, Any] = json.loads(lines[-1].removeprefix(orders.RESULT))
+        result: Mapping[str, Any] = json.loads(lines[-1].removeprefix(program.RESULT))
         return result
 
     def _install(self, outcome: Outcome, package: str, version: str | None, package_manager: str) -> None:
@@ -387,6 +388,14 @@ class Host:
             spoken = message if name == INSTANCE_MODULE else f"{name}: {message}"
             raise StepFailed(f"{spoken}\n{detail}" if detail else spoken, changed=bool(result.get("changed")))
         return result
+
+
+def _read(printed: Mapping[str, Any]) -> Seen:
+    """What observation.SCRIPT printed."""
+    try:
+        return Seen(observation.parse(printed["stdout"]), "", "")
+    except ValueError as error:
+        return Seen(None, UNUSABLE, last_line(printed["stderr"]) if printed["rc"] else str(error))
 
 
 def _own_program() -> str:

@@ -10,35 +10,30 @@ from typing import Any
 import pytest
 from ansible_collections.everynode.daemonset.plugins.module_utils import instance as module
 from ansible_collections.everynode.daemonset.plugins.module_utils.instance import Terms
-from ansible_collections.everynode.daemonset.plugins.module_utils.observation import Instance
 
 WANTED = {"revision": "b", "runtime": "systemd"}
 
 
-def found(**values: Any) -> Instance:
-    known = {"revision": "b", "runtime": "systemd", "intact": True, "damage": ()}
-    rest = {"running": True, "ready": True, "ready_since": 1.0, "reason": "", "restarts": 0, "created": 1.0}
-    return Instance("default", "agent", **{**known, **rest, **values})
-
-
 @pytest.mark.parametrize(
-    ("before", "terms", "told"),
+    ("placed", "damage", "terms", "told"),
     [
-        (None, Terms(), ("Created", "revision b was put in place")),
-        (found(revision=None), Terms(), ("Created", "revision b was put in place")),
-        (found(revision="a"), Terms(), ("Updated", "from revision a to revision b")),
-        (found(revision="a"), Terms(undo=True), ("Undone", "from revision a to revision b")),
-        (found(runtime="docker"), Terms(), ("Moved", "from docker to systemd")),
-        (found(), Terms(restart=True), ("Restarted", "revision b, because somebody asked for it")),
+        ((None, "systemd"), (), Terms(), ("Created", "revision b was put in place")),
+        (("a", "systemd"), (), Terms(), ("Updated", "from revision a to revision b")),
+        (("a", "systemd"), (), Terms(undo=True), ("Undone", "from revision a to revision b")),
+        (("b", "docker"), (), Terms(), ("Moved", "from docker to systemd")),
+        (("b", "systemd"), (), Terms(restart=True), ("Restarted", "revision b, because somebody asked for it")),
         (
-            found(intact=False, damage=("x is stopped", "y was changed")),
+            ("b", "systemd"),
+            ("x is stopped", "y was changed"),
             Terms(),
             ("Repaired", "x is stopped; y was changed"),
         ),
     ],
 )
-def test_an_event_says_what_was_done(before: Instance | None, terms: Terms, told: tuple[str, str]) -> None:
-    assert module._what_was_done(before, WANTED, terms) == told
+def test_an_event_says_what_was_done(
+    placed: tuple[str | None, str], damage: tuple[str, ...], terms: Terms, told: tuple[str, str]
+) -> None:
+    assert module._what_was_done(placed, damage, WANTED, terms) == told
 
 
 def test_an_event_says_what_was_asked_for() -> None:
