@@ -56,7 +56,8 @@ from .observation import (
     Instance,
     Observation,
 )
-from .readiness import seconds_to_replace, wait_ready
+from .patience import seconds_to_replace
+from .readiness import wait_ready
 from .runtimes.containers import Containers
 from .runtimes.docker import Docker
 from .runtimes.podman import Podman

@@ -28,9 +28,8 @@ from . import program
 from .errors import InstanceError
 from .instance import Enforcer, Terms
 from .masking import without
+from .patience import DEFAULT_TIMEOUT
 from .runtimes.runtime import node_python
-
-DEFAULT_TIMEOUT = 60
 
 
 def carry_out(request: Mapping[str, Any]) -> dict[str, Any]:

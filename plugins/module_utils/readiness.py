@@ -12,6 +12,7 @@ from typing import Any, Mapping, Sequence
 from . import engine, keeper, observation, units
 from .engine import Container, EngineError
 from .errors import InstanceError
+from .patience import probe_seconds
 from .runtimes.containers import Containers
 from .runtimes.runtime import Runtime
 
@@ -22,7 +23,7 @@ HOPELESS_RESTARTS = 3  # so many in a row while we wait, and waiting longer tell
 def wait_ready(runtime: Runtime, timeout: float) -> None:
     """Here on the node, with the instance's own probes; raises with the unit's state and its last lines."""
     definition = runtime.definition
-    deadline = time.monotonic() + timeout + definition["minReadySeconds"] + _probe_seconds(definition)
+    deadline = time.monotonic() + timeout + definition["minReadySeconds"] + probe_seconds(definition)
     targets = runtime.targets()
     # How often each container, and from the first look on each unit, was restarted before we began to wait.
     before = {one.name: one.restarts for one in _containers_of(runtime)}
@@ -126,24 +127,3 @@ def _failure(runtime: Runtime, waiting: Sequence[tuple[str, str, int]], timeout:
     command = f"{runtime.engine.name} logs" if of_container else "journalctl -u"  # type: ignore[attr-defined]
     lines.append(f"See it whole with: {command} {waiting[0][0]}")
     return "\n".join(lines)
-
-
-def seconds_to_replace(definition: Mapping[str, Any], timeout: float) -> float:
-    """The longest that it may take until the new revision is ready, or is given up; the control node asks that too."""
-    stopping, min_ready = definition["terminationGracePeriodSeconds"] or 0, definition["minReadySeconds"]
-    return 2.0 * stopping + timeout + float(min_ready) + _probe_seconds(definition)
-
-
-def _probe_seconds(definition: Mapping[str, Any]) -> float:
-    """The longest that probes may rightly take before they can say «ready»."""
-
-    def longest(probe: Mapping[str, Any]) -> float:
-        period = float(probe.get("periodSeconds") or 10)
-        return float(probe.get("initialDelaySeconds") or 0) + period * int(probe.get("failureThreshold") or 3)
-
-    return sum(
-        longest(container["probes"][kind])
-        for container in definition["containers"]
-        for kind in ("startup", "readiness")
-        if kind in container["probes"]
-    )

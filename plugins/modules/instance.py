@@ -151,7 +151,8 @@ daemonsets:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.everynode.daemonset.plugins.module_utils.orders import DEFAULT_TIMEOUT, carry_out
+from ansible_collections.everynode.daemonset.plugins.module_utils.orders import carry_out
+from ansible_collections.everynode.daemonset.plugins.module_utils.patience import DEFAULT_TIMEOUT
 
 
 def main() -> None:

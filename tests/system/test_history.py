@@ -116,6 +116,21 @@ def test_history_and_undo(pair: list[Node], on: Callable[..., Run]) -> None:
     assert "unable to find specified revision 9 in history" in unknown.output
 
 
+def test_no_more_history_than_wanted_is_kept(pair: list[Node], on: Callable[..., Run]) -> None:
+    def forgetful(colour: str) -> list[dict[str, Any]]:
+        one, *others = annal(colour)
+        one["spec"]["revisionHistoryLimit"] = 0
+        return [one, *others]
+
+    for colour in ("red", "green"):
+        assert on("apply", *forgetful(colour), daemonset_force=True).code == 0
+    told = on("history", *forgetful("green"), daemonset_output="table")
+    assert [(cause, count) for _number, cause, count in table(told)] == [(r"painted green \new", "2")]
+    for node in pair:
+        assert len(node.run(f"ls -A /var/lib/everynode/default/{NAME}/revisions").stdout.split()) == 1
+    assert on("undo", *forgetful("green")).code != 0, "there is nothing to go back to"
+
+
 def test_a_rolling_restart(pair: list[Node], on: Callable[..., Run]) -> None:
     assert on("apply", *annal("blue"), daemonset_force=True).code == 0
     before = invocations(pair, NAME)

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...module_utils.observation import Observation
-from ...module_utils.orders import DEFAULT_TIMEOUT
-from ...module_utils.readiness import seconds_to_replace
+from ...module_utils.patience import DEFAULT_TIMEOUT, seconds_to_replace
 from .. import words
 from ..definition import define
 from ..desired import desired
