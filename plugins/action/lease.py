@@ -118,9 +118,9 @@ class _Witness:
     def release(self) -> None:
         kept = self._leases.kept_by(self._name)
         if kept:
-            self._ask(leasing.releasing(self._leases.me, kept))
-        for key in kept:
-            del self._leases.needs[key].confirmed[self._name]
+            self._ask(leasing.releasing(kept))
+        for need in self._leases.needs.values():
+            need.confirmed.pop(self._name, None)
         leases.save(self._leases)
 
     def _ask(self, script: str) -> leasing.Answer:

@@ -383,7 +383,7 @@ class Enforcer:
         root = runtime.revision
         self._refuse_problems(runtime, sources_present=False)  # what speaks against it even before anything is got
         written = self._is_staged(root, rendered)
-        images_before = runtime.image_ids()
+        images_before = self._images_before(runtime)
         fetched = self._fetch(runtime, written, images_before)
         # In a dry run what would have been fetched is not there; what is damaged would be fetched again.
         if not self.check_mode or (
@@ -403,7 +403,7 @@ class Enforcer:
             self._act(words, self._write_revision, root, rendered)
             if not self.check_mode:
                 self._validate(runtime)
-        self._note_images(runtime, images_before)
+        self._note_images(runtime, images_before, that_is_all=True)
 
     def _refuse_problems(self, runtime: Runtime, sources_present: bool) -> None:
         definition = runtime.definition
@@ -414,18 +414,31 @@ class Enforcer:
 
     def _forget_refused(self, runtime: Runtime) -> None:
         """Nothing of a revision stays that was not even staged."""
-        if self.check_mode or os.path.lexists(runtime.revision):
+        if self.check_mode:
             return
         record = records.load(self.directory)
-        images.forget(self.directory, record, images.revisions(record) - {runtime.folder})
-        if not record["replaced"]:
+        staged = {runtime.folder} if os.path.lexists(runtime.revision) else set()
+        images.forget(self.directory, record, images.revisions(record) - {runtime.folder} | staged)
+        if not staged and not record["replaced"]:
             self.actions.clear()
-        if record["revision"] or record["replaced"]:
+        if staged or record["revision"] or record["replaced"]:
             records.save(self.directory, record)
         elif os.path.isdir(self.directory) and set(os.listdir(self.directory)) <= {"record.json"}:
             self._remove_directories(record)
 
-    def _fetch(self, runtime: Runtime, written: bool, before: Mapping[str, str]) -> bool:
+    def _images_before(self, runtime: Runtime) -> Mapping[str, str | None]:
+        """What is there of what may be fetched now, by reference; noted, in case that this run is killed meanwhile."""
+        references = [source["image"] for source in runtime.definition["sources"] if source["kind"] == "image"]
+        found = {**dict.fromkeys([*references, *runtime.made_images()]), **runtime.image_ids()}
+        if self.check_mode or not found:
+            return found
+        record = records.load(self.directory)
+        before = images.begin(record, runtime.definition["runtime"], found)
+        os.makedirs(self.directory, mode=0o755, exist_ok=True)
+        records.save(self.directory, record)
+        return before
+
+    def _fetch(self, runtime: Runtime, written: bool, before: Mapping[str, str | None]) -> bool:
         """Get what is missing; whether that was anything. A revision that is here already was fetched once."""
         logins = runtime.secrets.get("registries", {})
         wanted = runtime.fetch(logins, again=not written, patience=self.timeout)
@@ -434,11 +447,13 @@ class Enforcer:
             self._note_images(runtime, before)
         return bool(wanted)
 
-    def _note_images(self, runtime: Runtime, before: Mapping[str, str]) -> None:
+    def _note_images(self, runtime: Runtime, before: Mapping[str, str | None], that_is_all: bool = False) -> None:
         ids = {} if self.check_mode else {**runtime.image_ids(), **dict.fromkeys(runtime.made_images(), "")}
         if ids:
             record = records.load(self.directory)
             images.note(self.directory, record, runtime.definition["runtime"], runtime.folder, ids, before)
+            if that_is_all:
+                record["fetching"].pop(runtime.definition["runtime"], None)
             os.makedirs(self.directory, mode=0o755, exist_ok=True)
             records.save(self.directory, record)
 

@@ -9,6 +9,7 @@ It says what was put in place and what has to be given back, never what runs: th
 ``runtime``       systemd, docker or podman
 ``containers``    [{"name", "container", "readiness"}], those that the engine keeps running of the current revision
 ``images``        what the revisions here take of an engine's images, see images.py
+``fetching``      {engine: {reference: id or null}}: what was there before, while the images of a revision are fetched
 ``revision``      the revision that was put in place last, by its folder's name: its hash, and an engine if there is one
 ``created``       when the first instance was made here, seconds since the epoch
 ``history``       [{"revision", "at", "number", "cause"}], oldest first, each revision at its latest switch; the number
@@ -38,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "units": [],
     "containers": [],
     "images": [],
+    "fetching": {},
     "history": [],
     "good": None,
     "failed": [],

@@ -16,7 +16,7 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -112,9 +112,9 @@ def taking(me: Identity, daemonsets: Mapping[str, str], seconds: int, directory:
     return _SCRIPT.format(directory=shlex.quote(directory), calls="\n".join(calls))
 
 
-def releasing(me: Identity, daemonsets: Iterable[str], directory: str = RUN) -> str:
-    """The script that gives them back; a lease that is somebody else's by now is left alone."""
-    calls = [shlex.join(["everynode_release", _file_of(key), me.run]) for key in daemonsets]
+def releasing(daemonsets: Mapping[str, str], directory: str = RUN) -> str:
+    """The script that gives leases back, ``daemonsets``: NAMESPACE/NAME → run; what is another run's is left alone."""
+    calls = [shlex.join(["everynode_release", _file_of(key), run]) for key, run in daemonsets.items()]
     return _SCRIPT.format(directory=shlex.quote(directory), calls="\n".join(calls))
 
 
@@ -212,14 +212,18 @@ def candidates(plan: DaemonSetPlan, seen: Mapping[str, Seen]) -> list[str]:
         chosen.append(node)
         if answered == WITNESSES:
             break
-    return [*chosen, *(node for node in _with_leases(plan.settings.key, seen) if node not in chosen)]
+    old = (node for node, _lease, _now in old_leases(plan.settings.key, seen))
+    return [*chosen, *(node for node in old if node not in chosen)]
 
 
-def _with_leases(daemonset: str, seen: Mapping[str, Seen]) -> list[str]:
+def old_leases(daemonset: str, seen: Mapping[str, Seen]) -> list[tuple[str, Lease, float]]:
+    """Every lease of a DaemonSet that is there, expired or not: (node, lease, that node's clock)."""
     return [
-        node
+        (node, lease, look.observation.facts.now)
         for node, look in seen.items()
-        if look.observation and any(lease.daemonset == daemonset for lease in look.observation.leases)
+        if look.observation
+        for lease in look.observation.leases
+        if lease.daemonset == daemonset
     ]
 
 

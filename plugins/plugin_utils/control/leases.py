@@ -34,6 +34,7 @@ from ..lease import (
     lifetime,
     nowhere,
     observed_leases,
+    old_leases,
     pid_of,
     place_of,
     process_of,
@@ -90,6 +91,8 @@ class Leases:
     me: Identity  # this run's, found out once: a worker whose parent was killed has another one, which never ends
     seconds: int  # what they are taken for
     mute: dict[str, str] = field(default_factory=dict)
+    # By node and DaemonSet, of those that this run does not change, the ended runs whose leases are still there.
+    left: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def to_ask(self) -> list[str]:
         """The nodes to ask now, in the order in which every run asks."""
@@ -100,23 +103,30 @@ class Leases:
         return [] if node in self.mute else [key for key, need in self.needs.items() if node in need.to_ask()]
 
     def witnesses(self) -> list[str]:
-        """The nodes where this run has any lease."""
-        return list(dict.fromkeys(node for need in self.needs.values() for node in need.confirmed))
+        """The nodes where this run has any lease, or an ended one has left any."""
+        return list(dict.fromkeys([*(node for need in self.needs.values() for node in need.confirmed), *self.left]))
 
-    def kept_by(self, node: str) -> list[str]:
-        return [key for key, need in self.needs.items() if node in need.confirmed]
+    def kept_by(self, node: str) -> dict[str, str]:
+        """DaemonSet → the run whose lease on it is to go from this node."""
+        mine = {key: self.me.run for key, need in self.needs.items() if node in need.confirmed}
+        return {**self.left.get(node, {}), **mine}
 
 
 def begin(plan: Plan, seen: Mapping[str, Seen]) -> None:
     """Note what this run needs a lease for: what it changes. Comes after run.begin, before the first lease is taken."""
     me = who()
     needs = {}
+    left: dict[str, dict[str, str]] = {}
     for daemonset in plan.daemonsets:
+        key = daemonset.settings.key
         if changes_something(daemonset):
-            key = daemonset.settings.key
             others = {node: found for node, found in observed_leases(key, seen).items() if found[0].run != me.run}
             needs[key] = Need(candidates(daemonset, seen), others)
-    save(Leases(needs, me, lifetime(plan, C.DEFAULT_FORKS)))
+            continue
+        for node, lease, now in old_leases(key, seen):
+            if lease.expires <= now or is_dead(lease.process):
+                left.setdefault(node, {})[key] = lease.run
+    save(Leases(needs, me, lifetime(plan, C.DEFAULT_FORKS), left=left))
 
 
 def load() -> Leases:

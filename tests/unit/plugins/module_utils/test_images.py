@@ -18,6 +18,14 @@ class Node:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.forgotten: list[str] = []
+        self.there: dict[str, str] = {}  # the engine's images
+
+    def begin(self, name: str, found: dict[str, str | None]) -> dict[str, str | None]:
+        directory, held = self.root / "default" / name, self.load(name)
+        directory.mkdir(parents=True, exist_ok=True)
+        before = images.begin(held, "docker", found)
+        record.save(str(directory), held)
+        return before
 
     def load(self, name: str) -> dict[str, Any]:
         return record.load(str(self.root / "default" / name))
@@ -44,6 +52,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     class Engine:
         def __init__(self, name: str) -> None:
             assert name == "docker"
+
+        def image_id(self, reference: str) -> str | None:
+            return node.there.get(reference)
 
         def forget_image(self, reference: str, identifier: str) -> None:
             node.forgotten.append(f"{reference} {identifier}")
@@ -88,3 +99,27 @@ def test_the_last_of_several_instances_takes_it_along(node: Node) -> None:
     node.note("two", "r1", {"tool:1": "a", "pause": ""}, {"tool:1": "a", "pause": ""})
     assert node.keep("one") == []
     assert node.keep("two") == ["tool:1 a", "pause"]
+
+
+def test_what_a_killed_run_had_fetched_counts_as_fetched_by_us(node: Node) -> None:
+    assert node.begin("agent", {"tool:1": None, "old:1": "x"}) == {"tool:1": None, "old:1": "x"}
+    before = node.begin(
+        "agent", {"tool:1": "y", "old:1": "x"}
+    )  # the one before this was killed after it had fetched it
+    assert before == {"tool:1": None, "old:1": "x"}
+
+
+def test_what_a_killed_run_had_fetched_goes(node: Node) -> None:
+    node.begin("agent", {"tool:1": None, "moved:1": "x", "old:1": "x", "pause": None, "their_pause": ""})
+    node.there = {"tool:1": "y", "moved:1": "z", "old:1": "x"}
+    assert sorted(node.keep("agent")) == ["moved:1 z", "pause", "tool:1 y"]
+    assert node.load("agent")["fetching"] == {}
+    assert node.keep("agent") == []
+
+
+def test_what_a_killed_run_had_fetched_stays_for_whoever_takes_it(node: Node) -> None:
+    node.note("other", "a.docker", {"tool:1": "y", "pause": ""}, {})
+    node.note("agent", "a.docker", {"mine:1": "z"}, {})
+    node.begin("agent", {"tool:1": None, "pause": None, "mine:1": None})
+    node.there = {"tool:1": "y", "mine:1": "z"}
+    assert node.keep("agent", "a.docker") == []

@@ -54,7 +54,7 @@ class Witness:
         return self._run(taking(who, dict.fromkeys(keys, replaced), seconds, str(self.folder)))
 
     def release(self, who=ANNA, keys=(KEY,)):
-        return self._run(releasing(who, keys, str(self.folder)))
+        return self._run(releasing(dict.fromkeys(keys, who.run), str(self.folder)))
 
     def lease(self):
         return Lease(**json.loads(self.file.read_text()))

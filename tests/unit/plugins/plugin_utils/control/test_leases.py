@@ -72,7 +72,7 @@ def test_when_three_have_it_nobody_is_asked_until_it_has_to_be_renewed(monkeypat
     found = confirm("node1", "node2", "node3")
     assert found.to_ask() == found.wanted_from("node0") == []
     assert found.witnesses() == ["node1", "node2", "node3"]
-    assert found.kept_by("node2") == [KEY]
+    assert found.kept_by("node2") == {KEY: found.me.run}
     later = leases.clock() + 11
     monkeypatch.setattr(leases, "clock", lambda: later)
     assert found.to_ask() == ["node1", "node2", "node3", "node0"]
@@ -123,6 +123,19 @@ def child():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
+
+
+def test_what_ended_runs_have_left_of_what_is_not_changed_is_given_back(child):
+    dead = Lease(KEY, "dead", "ada@control", 990.0, 2000.0, leases._process(child.pid))
+    child.kill()
+    child.wait()
+    gone = Lease(KEY, "gone", "ada@control", 10.0, 999.0)
+    alive = Lease(KEY, "alive", "bob@control", 990.0, 2000.0, leases._process(os.getpid()))
+    other = Lease("default/other", "gone", "ada@control", 10.0, 999.0)
+    found = begin(step="none", node1=looked(dead, other), node3=looked(gone), node4=looked(alive))
+    assert found.to_ask() == []
+    assert found.witnesses() == ["node1", "node3"]
+    assert [found.kept_by(node) for node in NODES] == [{}, {KEY: "dead"}, {}, {KEY: "gone"}, {}, {}]
 
 
 def test_a_process_is_dead_when_it_has_ended(child):
