@@ -73,7 +73,18 @@ def test_what_a_killed_run_left_standing_in_goes(surging: Lanterns) -> None:
         node.run("pkill -KILL -f /var/lib/everynode/.program/", check=False)
     assert any(len(sampler.now()) == 2 for sampler in surging.samplers.values())
 
+    rebooted = surging.nodes[:3]  # Docker's, systemd's and Podman's
+    for node in rebooted:
+        node.reboot()
+    for node in rebooted:
+        until(lambda node=node: len(surging.samplers[node.name].now()) == 1)  # type: ignore[misc]
+
     surging.converge("red", **SURGE)
+
+    for node in rebooted:
+        began = max(index for index, moment in enumerate(surging.samplers[node.name].moments()) if moment.running == {})
+        running = [len(moment.running) for moment in surging.samplers[node.name].moments()[began + 1 :]]
+        assert running.count(2) == 0, f"{node.name}: what stood in came up with the node: {running}"
 
     for node in surging.nodes:
         node.run("systemctl stop 'everynode-confirm*.timer'")  # would find nothing to do

@@ -50,9 +50,7 @@ class Docker(Containers):
             "Restart=on-failure",
             f"RestartSec={RESTART_SECONDS}",
             "SyslogIdentifier=" + self.base,
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target docker.service",
+            *self.installed_by("multi-user.target docker.service"),
         ]
 
     def has_pause(self) -> bool:
@@ -63,7 +61,11 @@ class Docker(Containers):
         return [pods.PAUSE_IMAGE] if self.has_pause() else []
 
     def needs_looking_after(self) -> bool:
-        return self.has_pause() or super().needs_looking_after()
+        return self.has_pause() or not self._restarts_by_itself() or super().needs_looking_after()
+
+    def _restarts_by_itself(self) -> bool:
+        """Whether Docker starts again what ends, and at boot; otherwise the keeper does."""
+        return self.starts_at_boot()
 
     def pause_name(self) -> str:
         return self.base + "._pause"
@@ -86,7 +88,8 @@ class Docker(Containers):
 
     def _entry(self, container: Mapping[str, Any]) -> dict[str, Any]:
         words = ["--pull", "never", "--name", self.name_of(container)]
-        words += [] if container["role"] == "init" else ["--restart", "always"]
+        if container["role"] != "init" and self._restarts_by_itself():
+            words += ["--restart", "always"]
         words += self._shared_options() if self.has_pause() else self._alone_options()
         words += [*self._process_options(container), *self._command(container)]
         return {

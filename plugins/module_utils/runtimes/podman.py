@@ -37,9 +37,9 @@ class Podman(Containers):
         return not self._restarts_by_itself() or super().needs_looking_after()
 
     def _restarts_by_itself(self) -> bool:
-        """Whether Podman starts again what ends; otherwise the keeper does."""
+        """Whether Podman starts again what ends, and podman-restart.service at boot; otherwise the keeper does."""
         has_init = any(one["role"] == "init" for one in self.definition["containers"])
-        return not has_init or self.engine.version() >= INIT_CONTAINERS_END
+        return self.starts_at_boot() and (not has_init or self.engine.version() >= INIT_CONTAINERS_END)
 
     def process_files(self) -> tuple[dict[str, File], list[dict[str, Any]], list[dict[str, Any]]]:
         content = self.environment_files()
@@ -83,9 +83,7 @@ class Podman(Containers):
             "",
             "[Service]",
             *self._supervision(),
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target",
+            *self.installed_by("multi-user.target"),
         ]
 
     def _quadlet_network(self) -> list[str]:
@@ -107,9 +105,7 @@ class Podman(Containers):
             # How the process that stands for the pod ends when the pod is stopped.
             "SuccessExitStatus=137 143",
             *self._supervision(),
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target",
+            *self.installed_by("multi-user.target"),
         ]
 
     def _unit_head(self) -> list[str]:

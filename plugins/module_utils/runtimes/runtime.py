@@ -19,7 +19,7 @@ import stat
 import sys
 from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
-from .. import commands, engine, events, files, keeper, pods, ports, probes, verbs
+from .. import commands, engine, events, files, keeper, pods, ports, probes, stand_in, verbs
 from ..commands import PATH, run_command
 from ..files import File
 from ..observation import MARK, QUADLET_DIRECTORY, ROOT, RUN, UNIT_DIRECTORY, folder_of
@@ -158,7 +158,16 @@ class Runtime:
                 directories["volumes/" + volume["name"]] = 0o755
                 content.update(self._volume_files(volume))
         self._add_mount_points(content, directories)
+        if not self.starts_at_boot():
+            units = [{**unit, "enabled": False} for unit in units]
         return Rendered(content, directories, units, containers)
+
+    def starts_at_boot(self) -> bool:
+        """What stands in for another does not: the timer that takes it away again does not outlive a boot either."""
+        return not stand_in.stands_in(self.definition["name"])
+
+    def installed_by(self, targets: str) -> list[str]:
+        return ["", "[Install]", f"WantedBy={targets}"] if self.starts_at_boot() else []
 
     def head(self, description: str) -> list[str]:
         return [
@@ -194,7 +203,7 @@ class Runtime:
         lines = self.head("Probes of DaemonSet {namespace}/{name}".format(**self.definition)) + self._part_of()
         # The first time soon after a boot; whoever starts it in an apply has just asked by himself.
         lines += ["", "[Timer]", f"OnActiveSec={min(period, 10)}", f"OnUnitInactiveSec={period}", "AccuracySec=250ms"]
-        return lines + ["", "[Install]", "WantedBy=multi-user.target"]
+        return lines + self.installed_by("multi-user.target")
 
     def _prober(self) -> list[str]:
         lines = self.head("Probes of DaemonSet {namespace}/{name}".format(**self.definition))

@@ -97,7 +97,7 @@ class Systemd(Runtime):
         lines += self._process(container)
         lines += self._sandbox(container, self.current)
         lines += _limits(container["resources"])
-        return lines + ["", "[Install]", "WantedBy=multi-user.target"]
+        return lines + self.installed_by("multi-user.target")
 
     def _process(self, container: Mapping[str, Any]) -> list[str]:
         unit, grace = self.unit(container), self.definition["terminationGracePeriodSeconds"]
@@ -182,7 +182,7 @@ class Systemd(Runtime):
 
     def _target(self, units: Sequence[str]) -> list[str]:
         lines = self.head("DaemonSet {namespace}/{name}".format(**self.definition))
-        return lines + ["Wants=" + " ".join(units), "", "[Install]", "WantedBy=multi-user.target"]
+        return lines + ["Wants=" + " ".join(units), *self.installed_by("multi-user.target")]
 
     def keeper_order(self) -> dict[str, Any]:
         units = {
