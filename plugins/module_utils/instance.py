@@ -208,6 +208,7 @@ class Enforcer:
             self._refuse_veto()
             self._refuse_drained()
             placed, changes = self._placed(), not self._is_placed(definition)
+            # What has served before is what to go back to, whatever it does now; else a look says whether it serves.
             proven = changes and not self.check_mode and self._last_good() == self._in_place()
             found = None if proven else self.observe()
             former = self._former() if changes and (proven or found and found.ready) else None
@@ -732,7 +733,7 @@ class Enforcer:
         """All that takes room on a disk, while the old instance still runs.
 
         The record comes first, so that whatever follows is known to be ours; the timer that would put back what stands
-        now only counts for somebody who finds it unconfirmed in the record.
+        now only does so if the record says that something else was put in place.
         """
         now, revision = time.time(), runtime.folder
         former, last_good = record["revision"], self._last_good()

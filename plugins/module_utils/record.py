@@ -14,7 +14,7 @@ It says what was put in place and what has to be given back, never what runs: th
 ``created``       when the first instance was made here, seconds since the epoch
 ``history``       [{"revision", "at", "number", "cause"}], oldest first, each revision at its latest switch; the number
                   is Kubernetes' and the same on all nodes, the cause is the annotation kubernetes.io/change-cause
-``good``          the revision that was ready last, and is the last good one unless it is unconfirmed, see guard.py
+``good``          the revision that was ready last: the last good one, unless a file says otherwise, confirmation.py
 ``failed``        [{"revision", "at", "reason"}], hashes of revisions that are not tried again here by themselves
 ``unheard``       the revision that was put back because nobody confirmed it; the second time it counts as failed
 ``paused``        who paused the rollout, and when; "" if nobody did

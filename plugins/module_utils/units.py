@@ -78,17 +78,15 @@ def stop(units: Sequence[str], lost: bool = False) -> None:
 
     ``lost``: their files are gone, and so they may be themselves by now.
     """
-    trouble = ""
     for some in ([unit for unit in units if "._probes." in unit], [unit for unit in units if "._probes." not in unit]):
         try:
             if some:
-                systemctl("stop", "--", *some)
-        except OSError as error:
-            trouble = str(error)
-    # systemd has waited for their end, if it says that all is well.
-    left = still_running(units) if trouble or lost else []
-    if left:
-        raise InstanceError("could not be stopped: {} ({}). Nothing was changed.".format(", ".join(left), trouble))
+                systemctl("stop", "--", *some)  # systemd waits for their end
+            left = still_running(some) if lost else []
+        except OSError:
+            left = still_running(some)
+        if left:
+            raise InstanceError("could not be stopped: {}. Nothing was changed.".format(", ".join(left)))
 
 
 def unit_of_file(path: str) -> str:
