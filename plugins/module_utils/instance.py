@@ -404,6 +404,7 @@ class Enforcer:
             self._act(words, self._write_revision, root, rendered)
             if not self.check_mode:
                 self._validate(runtime)
+                self._seal(root, rendered)
         self._note_images(runtime, images_before, that_is_all=True)
 
     def _refuse_problems(self, runtime: Runtime, sources_present: bool) -> None:
@@ -462,8 +463,9 @@ class Enforcer:
         try:
             runtime.validate()
         except OSError as error:
-            files.remove(runtime.revision)
-            files.remove_if_empty(os.path.dirname(runtime.revision))
+            if not self._is_placed(runtime.definition):  # what is in place may be running
+                files.remove(runtime.revision)
+                files.remove_if_empty(os.path.dirname(runtime.revision))
             raise InstanceError(f"{self.key}: {error}") from error
 
     def _own_ports(self) -> list[Mapping[str, Any]]:
@@ -495,7 +497,6 @@ class Enforcer:
         files.remove(old)
         try:
             files.create_tree(beside, rendered.files, rendered.directories)
-            files.write(os.path.join(beside, "fingerprints"), files.File(_fingerprints(beside, rendered), 0o600))
         except OSError:
             files.remove(beside)
             raise
@@ -504,6 +505,10 @@ class Enforcer:
         os.rename(beside, root)
         files.sync_directory(os.path.dirname(root))
         files.remove(old)
+
+    def _seal(self, root: str, rendered: Rendered) -> None:
+        """Last: a revision without it was not validated, for it may be that a run was killed meanwhile."""
+        files.write(os.path.join(root, "fingerprints"), files.File(_fingerprints(root, rendered), 0o600))
 
     def _refuse_foreign_units(self, rendered: Rendered) -> None:
         ours = set(self._own_units())

@@ -158,6 +158,29 @@ def seconds(
 
 
 @pytest.mark.soak
+def test_killed_while_it_validates(two: Estate) -> None:
+    """Nothing that was not found good is taken for good."""
+    now, other = two.settle()
+    before = two.processes()
+    manifest = canary(other)
+    slowly = "sh -c 'test ! -e /run/slow || { touch /run/asked; exec sleep 60; }; echo line 7 is wrong >&2; exit 3'"
+    manifest["metadata"]["annotations"] = {"everynode/validate": slowly}
+    for node in two.nodes:
+        node.run("touch /run/slow")
+    doomed = begin("apply", two.inventory, daemonset_manifests=[manifest])
+    for node in two.nodes:
+        node.run("timeout 60 sh -c 'until [ -e /run/asked ]; do sleep 0.05; done'; rm /run/slow /run/asked")
+    kill(doomed, with_workers=True)
+    for node in two.nodes:
+        node.run(f"kill -KILL $({MODULE})")
+    failed = refused(play("apply", two.inventory, daemonset_manifests=[manifest]))
+    assert failed.count("everynode/validate failed, so nothing was changed") >= len(two.nodes), failed
+    assert failed.count("line 7 is wrong") >= len(two.nodes), failed
+    assert two.processes() == before
+    two.converge(now)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("act", ["create", "update", "delete"])
 def test_the_controller_is_killed(act: str, two: Estate, seconds: dict[str, float]) -> None:
     chance = random.Random(act)

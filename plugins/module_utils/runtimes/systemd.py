@@ -223,6 +223,8 @@ class Systemd(Runtime):
         unit = self.base + "._validate.service"
         path = os.path.join(TRANSIENT_UNITS, unit)
         os.makedirs(TRANSIENT_UNITS, exist_ok=True)
+        if os.path.lexists(path):  # a run that was killed has left it, and it may still be at another revision
+            systemctl("stop", "--", unit, check=False)
         files.write(path, unit_text(self._validation(container)))
         systemctl("daemon-reload")
         try:
