@@ -71,7 +71,7 @@ def _forget_half_fetched(directory: str, record: dict[str, Any]) -> None:
             identifier = Engine(name).image_id(reference) or ""
             entries = (
                 entry
-                for possible in {identifier, ""}
+                for possible in (identifier, "")
                 for entry in [
                     _find(record, name, reference, possible),
                     *_of_others(directory, name, reference, possible),

@@ -148,6 +148,11 @@ class Fleet:
         self.failures = dict.fromkeys(self.policies, 0)
         self.halted = set()
         plan = self.plan(limit, forced)
+        # A pause that somebody has ended stays so for a run that saw it, also if it takes away the node that says so.
+        self.passed = {
+            name: max((one.things[name].passed[1] for one in self.found(name) if self.has_passed(name, one)), default=0)
+            for name in self.policies
+        }
         self.canaries = {
             daemonset.settings.name: {
                 entry.kind for entry in daemonset.entries if entry.phase == SWITCH and entry.wave == 0
@@ -293,10 +298,9 @@ class Fleet:
         if policy.canary is not None and machine.kind not in {one.kind for one in done}:
             return  # the canary comes before all steps
         first = 0 if policy.canary is None else 1
-        passed = max((one.things[name].passed[1] for one in self.found(name) if self.has_passed(name, one)), default=0)
         targets = [step.target(eligible) for step in policy.steps]
         for index, (step, target) in enumerate(zip(policy.steps, targets, strict=True)):
-            assert not (step.pause and len(done) >= target and target < eligible and index + first >= passed)
+            assert not (step.pause and len(done) >= target and target < eligible and index + first >= self.passed[name])
         if policy.on_failure == CONTINUE:
             return
         if policy.canary is None:
