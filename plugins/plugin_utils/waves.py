@@ -70,7 +70,7 @@ def in_waves(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]:
     chosen = {entry.node: 0 for entry in canaries}
     others = [entry for entry in pending if entry.node not in chosen]
     wave = first
-    for count, entry in enumerate(others, len(settled) + len(canaries) + 1):
+    for count, entry in enumerate(others, sum(map(_takes_a_place, entries)) + len(canaries) + 1):
         while waves[wave].target < count:
             wave += 1
         chosen[entry.node] = wave
@@ -80,6 +80,11 @@ def in_waves(waves: Sequence[Wave], entries: Sequence[Entry]) -> list[Entry]:
 def _is_settled(entry: Entry) -> bool:
     """Whether it is updated when the first batch begins."""
     return entry.should_run and (entry.phase == CREATE or (entry.updated and entry.available and entry.phase != SWITCH))
+
+
+def _takes_a_place(entry: Entry) -> bool:
+    """Whether it counts for the steps before any batch: also one that is updated, and may be available any moment."""
+    return entry.should_run and (entry.phase == CREATE or (entry.updated and entry.phase != SWITCH))
 
 
 def _first_of_each_kind(pending: Sequence[Entry], known: set[str]) -> list[Entry]:
@@ -129,7 +134,7 @@ def completions(
     last_of_wave: dict[int, int] = {}
     for entry in switched:
         last_of_wave[entry.wave] = max(last_of_wave.get(entry.wave, 0), entry.batch or 0)
-    reached = sum(map(_is_settled, entries)) + len(switched)
+    reached = sum(map(_takes_a_place, entries)) + len(switched)
     begun = min(last_of_wave)
     batch = 0
     for index, wave in enumerate(waves[begun:], begun):

@@ -153,12 +153,11 @@ class Fleet:
             name: max((one.things[name].passed[1] for one in self.found(name) if self.has_passed(name, one)), default=0)
             for name in self.policies
         }
-        self.canaries = {
-            daemonset.settings.name: {
-                entry.kind for entry in daemonset.entries if entry.phase == SWITCH and entry.wave == 0
-            }
-            for daemonset in plan.daemonsets
-        }
+        self.canaries = {}
+        for daemonset in plan.daemonsets:
+            kinds = [entry.kind for entry in daemonset.entries if entry.phase == SWITCH and entry.wave == 0]
+            self.canaries[daemonset.settings.name] = set(kinds)
+            assert daemonset.settings.policy.canary is None or len(kinds) == len(set(kinds)), "one of each kind"
         for name in plan.by_node():
             assert name not in limit
             assert not self.machines[name].veto
@@ -295,8 +294,8 @@ class Fleet:
         eligible = sum(one.eligible for one in self.machines.values())
         done = [one for one in self.found(name) if one.eligible and self.is_updated(name, one)]
         self.begun[name] = self.begun.get(name, 0) + 1
-        if policy.canary is not None and machine.kind not in {one.kind for one in done}:
-            return  # the canary comes before all steps
+        if policy.canary is not None and (entry.wave == 0 or machine.kind not in {one.kind for one in done}):
+            return  # the canary comes before all steps, also if another of its kind has become available since
         first = 0 if policy.canary is None else 1
         targets = [step.target(eligible) for step in policy.steps]
         for index, (step, target) in enumerate(zip(policy.steps, targets, strict=True)):

@@ -54,6 +54,14 @@ def test_a_rollout_goes_on_where_it_was():
     assert plan.daemonsets[0].completed_steps == 1
 
 
+def test_what_is_updated_takes_its_place_in_a_step_before_it_is_available():
+    """It may be at any moment, and is left alone here, since --limit leaves it out."""
+    starting = seen(instance(ready=False, ready_since=None, reason="it starts"), selected=False)
+    plan = planned({**fleet(10), "n3": starting}, max_unavailable=10, steps=(Step(3, pause=True),))
+    assert plan.batches == (("n0", "n1"),)
+    assert [one.pause for one in plan.after[0]] == [True]
+
+
 def test_a_pause_holds_until_it_was_passed():
     steps = (Step(1, pause=True), Step("50%", pause=True))
     before = planned(fleet(4), steps=steps)
